@@ -1,0 +1,100 @@
+"""What a user may choose about a stack: profiles, TCP constants, client and server behaviour.
+
+Decides defaults and nothing else. All times are integer nanoseconds, all sizes bytes.
+Read first: docs of each field; RFC 9293 for TCP's, RFC 8684 §3.1 and §3.9 for MPTCP's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+MICROSECOND = 1_000
+MILLISECOND = 1_000_000
+SECOND = 1_000_000_000
+
+
+class Profile(StrEnum):
+    """How a stack speaks."""
+
+    TCP = "tcp"
+    V0 = "v0"  # RFC 6824
+    DRAFT = "draft"  # draft-paasch-mptcp-syncookies-02
+    V1 = "v1"  # RFC 8684
+
+
+class SynCookies(StrEnum):
+    """When a listener answers statelessly; the words of Linux's tcp_syncookies 0, 1, 2."""
+
+    OFF = "off"
+    AUTO = "auto"  # when the half-open queue is full
+    ALWAYS = "always"
+
+
+class ThirdAck(StrEnum):
+    """What ends the client's handshake when it has data ready (draft §3.1.1)."""
+
+    BARE = "bare"  # an ACK of its own, data behind it
+    PIGGYBACK = "piggyback"  # the first data is the third ACK
+
+
+class FirstData(StrEnum):
+    """The option on the client's first data in the draft and v1 profiles."""
+
+    CAPABLE = "capable"  # MP_CAPABLE combined with the mapping, as specified
+    DSS = "dss"  # a plain DSS: what a client without the proposal would do (an ablation)
+
+
+class LostThirdAck(StrEnum):
+    """What a stateful RFC 6824 server does when data comes and the third ACK never did (§3.1)."""
+
+    KEEP = "keep"  # Key-A is known from the SYN: MPTCP
+    FALL_BACK = "fall_back"  # the letter of §3.1: no MP_CAPABLE in the third packet, TCP
+
+
+@dataclass(frozen=True, slots=True)
+class TcpConfig:
+    mss: int = 1460  # what we announce; 1440 suits IPv6
+    timestamps: bool = True
+    window_scale: int | None = 7  # None: do not offer the option
+    receive_buffer: int = 1 << 20
+    send_buffer: int = 1 << 20
+    rto_initial: int = SECOND  # RFC 6298 (2.1)
+    rto_min: int = 200 * MILLISECOND  # Linux's; RFC 6298 (2.4) says 1 s
+    rto_max: int = 60 * SECOND
+    syn_attempts: int = 7  # SYNs, and SYN/ACKs, sent before giving up
+    data_attempts: int = 15  # transmissions of one segment before the subflow is given up
+    delayed_ack: int = 40 * MILLISECOND  # RFC 9293 §3.8.6.3 allows up to 500 ms
+    time_wait: int = 60 * SECOND
+    nagle: bool = False
+    initial_window: int = 10  # segments, RFC 6928
+    congestion: str = "newreno"  # a name of testbed.mptcp.cc.CONTROLLERS
+    frame_limit: int | None = None  # most payload per segment handed to the driver; None: one MSS
+
+
+@dataclass(frozen=True, slots=True)
+class MptcpConfig:
+    checksum: bool = False  # ask for DSS checksums (A bit)
+    draft_version: int = 2  # version nibble of the draft profile; the draft leaves it to the IETF
+    dsn_bytes: int = 8  # 4 or 8: the form of our DSNs
+    isn_recovery: bool = False  # draft §3.2: rebuild the ISN from a DSS when the third ACK is lost
+    lost_third_ack: LostThirdAck = LostThirdAck.KEEP
+
+
+@dataclass(frozen=True, slots=True)
+class ClientConfig:
+    profile: Profile = Profile.V1
+    third_ack: ThirdAck = ThirdAck.BARE
+    first_data: FirstData = FirstData.CAPABLE
+    syn_retries: int = 2  # MPTCP SYN retransmissions before plain SYNs (RFC 8684 §3.9.3)
+    tcp: TcpConfig = field(default_factory=TcpConfig)
+    mptcp: MptcpConfig = field(default_factory=MptcpConfig)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerConfig:
+    profiles: tuple[Profile, ...] = (Profile.V1, Profile.DRAFT, Profile.V0, Profile.TCP)
+    syn_cookies: SynCookies = SynCookies.AUTO
+    backlog: int = 256  # half-open connections before cookies (auto) or silence (off)
+    tcp: TcpConfig = field(default_factory=TcpConfig)
+    mptcp: MptcpConfig = field(default_factory=MptcpConfig)

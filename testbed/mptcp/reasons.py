@@ -1,0 +1,150 @@
+"""Verdicts, and the reasons that lead to them: how a connection ended, "because ...".
+
+Decides the vocabulary that records, traces, `testbed trace` and `testbed explain` share. Which
+reason applies is decided in fallback.py (and, from a capture alone, in testbed/trace).
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Verdict(StrEnum):
+    MPTCP = "mptcp"
+    FALLBACK = "fallback"
+    RESET = "reset"
+    HANG = "hang"
+    TCP = "tcp"  # plain TCP was asked for
+
+
+class Reason(StrEnum):
+    """Finishes the sentence "... because". `meaning` and `section` are for `testbed explain`."""
+
+    meaning: str
+    section: str
+
+    def __new__(cls, value: str, meaning: str, section: str) -> Reason:
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.meaning = meaning
+        member.section = section
+        return member
+
+    NONE = "none", "nothing went wrong", ""
+    # Handshake, as the client sees it.
+    NO_CAPABLE_IN_SYNACK = (
+        "no_capable_in_synack",
+        "the SYN/ACK came without a usable MP_CAPABLE: the peer does not speak MPTCP or an option was stripped",
+        "RFC 8684 §3.1",
+    )
+    VERSION_NOT_OFFERED = (
+        "version_not_offered",
+        "the SYN/ACK carries an MP_CAPABLE version that this client did not offer",
+        "RFC 8684 §3.1",
+    )
+    SYN_RETRIES_EXHAUSTED = (
+        "syn_retries_exhausted",
+        "the SYNs with MP_CAPABLE went unanswered, so plain SYNs were tried",
+        "RFC 8684 §3.9.3",
+    )
+    CHECKSUM_REFUSED = (
+        "checksum_refused",
+        "the peer requires DSS checksums and this host refuses them",
+        "RFC 8684 §3.1",
+    )
+    # Handshake, as the server sees it.
+    NO_CAPABLE_IN_SYN = (
+        "no_capable_in_syn",
+        "the SYN came without MP_CAPABLE, or with one that no offered profile speaks",
+        "RFC 8684 §3.1",
+    )
+    THIRD_ACK_WITHOUT_CAPABLE = (
+        "third_ack_without_capable",
+        "the first in-order packet after the SYN/ACK carries no MP_CAPABLE",
+        "RFC 8684 §3.1",
+    )
+    COOKIE_WITHOUT_KEY = (
+        "cookie_without_key",
+        "the SYN cookie is valid but the packet that brings it back has no client key, so MPTCP state cannot be rebuilt",
+        "draft-paasch-mptcp-syncookies-02 §2",
+    )
+    COOKIE_KEY_MISMATCH = (
+        "cookie_key_mismatch",
+        "the echoed server key is not the one that this SYN cookie implies",
+        "draft-paasch-mptcp-syncookies-02 §3.1.1",
+    )
+    TOKEN_COLLISION = (
+        "token_collision",
+        "the token of a key is already in use by another connection",
+        "RFC 8684 §3.1",
+    )
+    # Data transfer.
+    NO_DATA_ACK = (
+        "no_data_ack",
+        "the peer acknowledged data without a DATA_ACK before any DATA_ACK was seen",
+        "RFC 8684 §3.7",
+    )
+    NO_MAPPING = (
+        "no_mapping",
+        "data came without a mapping before the peer's MPTCP was confirmed",
+        "RFC 8684 §3.7",
+    )
+    MAPPING_NEVER_CAME = (
+        "mapping_never_came",
+        "a receive window of data came without a mapping after MPTCP was confirmed",
+        "RFC 8684 §3.3.1",
+    )
+    MAPPING_CONTRADICTS = (
+        "mapping_contradicts",
+        "a mapping disagrees with one received earlier for the same bytes",
+        "RFC 8684 §3.3.1",
+    )
+    CHECKSUM_FAILED = (
+        "checksum_failed",
+        "a DSS checksum does not match: a middlebox changed the payload",
+        "RFC 8684 §3.7",
+    )
+    CHECKSUM_MISSING = (
+        "checksum_missing",
+        "DSS checksums were negotiated and a mapping came without one",
+        "RFC 8684 §3.3.1",
+    )
+    CHECKSUM_UNEXPECTED = (
+        "checksum_unexpected",
+        "a mapping carries a checksum though none was negotiated",
+        "RFC 8684 §3.3.1",
+    )
+    MP_FAIL_RECEIVED = (
+        "mp_fail_received",
+        "the peer reports a failed DSS checksum",
+        "RFC 8684 §3.7",
+    )
+    INFINITE_MAPPING_RECEIVED = (
+        "infinite_mapping_received",
+        "the peer declared an infinite mapping: it has fallen back",
+        "RFC 8684 §3.7",
+    )
+    # Ends that are no fallback.
+    RST_RECEIVED = "rst_received", "the peer reset the connection", "RFC 9293 §3.10.7"
+    COOKIE_INVALID = (
+        "cookie_invalid",
+        "an ACK for no connection brings back no valid SYN cookie, so it is answered by a reset",
+        "RFC 4987 §3.6",
+    )
+    FASTCLOSE_RECEIVED = "fastclose_received", "the peer sent MP_FASTCLOSE", "RFC 8684 §3.5"
+    ABORTED = "aborted", "the application aborted the connection", "RFC 9293 §3.9.1"
+    CONNECT_TIMED_OUT = (
+        "connect_timed_out",
+        "no SYN was answered",
+        "RFC 9293 §3.8.3",
+    )
+    DATA_TIMED_OUT = (
+        "data_timed_out",
+        "data went unacknowledged through every retransmission",
+        "RFC 9293 §3.8.3",
+    )
+    NO_PROGRESS = (
+        "no_progress",
+        "the application gave up waiting: the peer has no such connection or sends nothing",
+        "",
+    )
