@@ -1,0 +1,54 @@
+"""What a run of one cell produces, whichever way it was run: simulator and lab hand back this one value.
+
+Decides the shape of the records. Knows nothing of how they are stored or judged: joining both ends of a
+connection into one verdict is the results' job.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+Row = dict[str, object]
+
+# Every row of `RunOutcome.rows`, in this order. Times are nanoseconds since the run began, None where it
+# never happened. `done_ns`: the moment at which this end had sent and verified all it had to (or gave up).
+ROW_KEYS = (
+    "host",
+    "connection",  # the client's count from 0; the server's own count on its side
+    "role",
+    "profile",
+    "local_address",
+    "local_port",
+    "remote_address",
+    "remote_port",
+    "verdict",
+    "reason",
+    "opened_ns",
+    "connected_ns",
+    "first_byte_ns",
+    "done_ns",
+    "bytes_sent",
+    "bytes_received",
+    "subflows",
+    "retransmits",
+    "closed_by",
+    "intact",
+)
+
+
+@dataclass(slots=True)
+class RunOutcome:
+    """`links` maps "NAME/forward" and "NAME/backward" to what `testbed.link.Direction.report` gives.
+
+    `invalid` says why the run may not be counted (a queue drop nobody asked for, a wire that came late);
+    `fidelity` holds the figures behind that in real time, and is empty in the simulator.
+    """
+
+    rows: list[Row] = field(default_factory=list)
+    counters: dict[str, dict[str, int]] = field(default_factory=dict)
+    links: dict[str, dict[str, Any]] = field(default_factory=dict)
+    fidelity: dict[str, float] = field(default_factory=dict)
+    invalid: str | None = None
+    captures: list[str] = field(default_factory=list)
+    elapsed_ns: int = 0

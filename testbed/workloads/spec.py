@@ -1,0 +1,98 @@
+"""What one host runs, as plain values: as JSON on the way to a lab's processes, as they are in the simulator.
+
+Decides which combinations make sense, and the words in which the error says so. Knows nothing of links,
+plans or clocks.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass, field
+from typing import Literal
+
+from testbed.errors import UserError
+from testbed.mptcp.config import SECOND, ClientConfig, ServerConfig
+
+PORT = 20080
+FIRST_EPHEMERAL = 21_000
+LAST_EPHEMERAL = 65_000
+MOST_CONNECTIONS = (
+    LAST_EPHEMERAL - FIRST_EPHEMERAL + 1
+)  # each has a port of its own, so that rows can be joined
+
+TYPES = {
+    "request": "connections open at random moments (Poisson); each sends a request and reads a response",
+    "bulk": "all connections open at once and move their bytes as fast as they can",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """Sizes in bytes per connection, `arrivals` in connections per second, `timeout` in nanoseconds.
+
+    The client sends `request` bytes, the server answers with `response` bytes once it has them all (at once
+    if there are none: the server speaks first). Both are checked byte for byte. The client closes when it has
+    the whole response; the server when the client has. Whoever waits longer than `timeout` in all gives up.
+    """
+
+    type: Literal["request", "bulk"] = "request"
+    request: int = 300
+    response: int = 10_000
+    arrivals: float = 40.0
+    timeout: int = 120 * SECOND
+
+    def __post_init__(self) -> None:
+        if self.type not in TYPES:
+            raise UserError(f"workload: unknown type {self.type!r}; there are {', '.join(TYPES)}")
+        for name in ("request", "response"):
+            if getattr(self, name) < 0:
+                raise UserError(f"workload: {name} of {getattr(self, name)} bytes; 0 or more is expected")
+        if self.type == "request" and not self.arrivals > 0:
+            raise UserError(f"workload: arrivals of {self.arrivals}/s; more than 0 is expected")
+        if self.timeout <= 0:
+            raise UserError(f"workload: timeout of {self.timeout} ns; more than 0 is expected")
+
+
+@dataclass(frozen=True, slots=True)
+class HostSpec:
+    """One host. Addresses are text, in path order: the first is the first subflow's. `remote` are the peer's.
+
+    A client has a `client` configuration and opens `connections` connections; a server has a `server`
+    configuration and serves until it is stopped. `seed` is this host's own: keys, ports, arrival times.
+    """
+
+    name: str
+    role: Literal["client", "server"]
+    addresses: tuple[str, ...]
+    remote: tuple[str, ...]
+    port: int = PORT
+    client: ClientConfig | None = None
+    server: ServerConfig | None = None
+    workload: Workload = field(default_factory=Workload)
+    connections: int = 1
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        if self.role not in ("client", "server"):
+            raise UserError(f"host {self.name}: role {self.role!r}; client or server is expected")
+        if (self.client if self.role == "client" else self.server) is None:
+            raise UserError(f"host {self.name}: a {self.role} needs a {self.role} configuration")
+        if not self.addresses or (self.role == "client" and not self.remote):
+            raise UserError(f"host {self.name}: no addresses; the first is the one of the first subflow")
+        for text in (*self.addresses, *self.remote):
+            packed(text)
+        if not 0 < self.port < 65536:
+            raise UserError(f"host {self.name}: port {self.port}; 1 to 65535 is expected")
+        if self.role == "client" and not 1 <= self.connections <= MOST_CONNECTIONS:
+            raise UserError(
+                f"host {self.name}: {self.connections} connections; one run of one client has 1 to "
+                f"{MOST_CONNECTIONS}, since each has a port of its own; spread more over several seeds"
+            )
+
+
+def packed(text: str) -> bytes:
+    """The 4 or 16 bytes of an address."""
+    try:
+        return ipaddress.ip_address(text).packed
+    except ValueError:
+        raise UserError(f"address {text!r}: an IPv4 or IPv6 address is expected") from None
