@@ -1,0 +1,9 @@
+"""Closed forms: what the arithmetic says that a measured rate must be.
+
+Knows probabilities and nothing of packets, so that a figure or a test can lay it against a
+measurement made by code that it shares nothing with.
+"""
+
+from testbed.model.fallback import Prediction, predict
+
+__all__ = ["Prediction", "predict"]
