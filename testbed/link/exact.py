@@ -1,8 +1,9 @@
 """Which packets of one direction the exact drop rules take.
 
-Decides the n-th SYN, SYN/ACK, third ACK and data segment of each connection as this direction sees it pass: a
-segment is data for the first time when it carries a byte beyond all that passed before, so retransmissions do not
-count. Knows segments only; the words are explained in rules.py. Read first: RFC 9293 §3.5.
+Decides the n-th SYN, SYN/ACK, third ACK and data segment of each connection as this direction sees it
+pass: a segment is data for the first time when it carries a byte beyond all that passed before, so
+retransmissions do not count. Knows segments only; the words are explained in rules.py. Read first: RFC
+9293 §3.5.
 """
 
 from __future__ import annotations

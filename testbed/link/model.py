@@ -1,10 +1,11 @@
 """One direction of a link: packets and their arrival times in, delivery times out.
 
-Decides each packet's fate the moment it arrives: dropped by an exact rule, by chance, or by a full queue; else
-delivered once or twice, at which nanosecond. So the same object serves an event queue in virtual time and a wire in
-real time. Chance is drawn per packet from streams of its own (loss, jitter, reordering, duplication), so which
-packets are lost depends on their order alone, not on their timing nor on the other settings. Losses come before the
-queue: a lost packet takes no capacity. Knows nothing of what is at its ends.
+Decides each packet's fate the moment it arrives: dropped by an exact rule, by chance, or by a full queue;
+else delivered once or twice, at which nanosecond. So the same object serves an event queue in virtual
+time and a wire in real time. Chance is drawn per packet from streams of its own (loss, jitter,
+reordering, duplication), so which packets are lost depends on their order alone, not on their timing nor
+on the other settings. Losses come before the queue: a lost packet takes no capacity. Knows nothing of
+what is at its ends.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ class Packet(Protocol):
 class Direction:
     """`offer` packets in the order of their arrival, `now` never going back.
 
-    `cause` says why the last `offer` came back empty: "random", "queue" or "exact" (then `matches[-1]` is it).
+    `cause` says why the last `offer` came back empty: "random", "queue" or "exact" (then `matches[-1]` is
+    it).
     """
 
     def __init__(self, name: str, params: LinkParams, rng: random.Random) -> None:
@@ -117,7 +119,7 @@ class Direction:
         return []
 
     def report(self) -> dict[str, Any]:
-        """Plain values for the record: what went in, what was dropped and why, what the exact rules matched."""
+        """Plain values for the record: what went in, what was dropped and why."""
         return {
             "packets": self.packets,
             "bytes": self.bytes,
