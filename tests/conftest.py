@@ -1,0 +1,37 @@
+"""Prints the packet ladder and the seed of every Pair that a failing test made."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+MOST_LINES = 400
+
+
+def _pairs() -> list[Any]:
+    """Only if the test imported tests.pair: it needs the protocol core, others do not."""
+    module = sys.modules.get("tests.pair")
+    return module.made if module is not None else []
+
+
+@pytest.fixture(autouse=True)
+def _forget_pairs() -> Iterator[None]:
+    _pairs().clear()
+    yield
+    _pairs().clear()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+    report = yield
+    if report.when == "call" and report.failed:
+        for number, pair in enumerate(_pairs()[-3:]):
+            lines = pair.ladder().splitlines()
+            if len(lines) > MOST_LINES:
+                half = MOST_LINES // 2
+                lines = [*lines[:half], f"... {len(lines) - 2 * half} lines ...", *lines[-half:]]
+            report.sections.append((f"packet ladder {number}", "\n".join(lines)))
+    return report
