@@ -14,7 +14,7 @@ import struct
 from testbed.mptcp.wire.sequence import MASK64
 
 
-def residue(data: bytes | memoryview) -> int:
+def residue(data: bytes | bytearray | memoryview) -> int:
     """Sum of the 16-bit words of `data` modulo 0xFFFF, an odd last byte padded with zero.
 
     One big integer modulo 65535 is the fastest exact way in pure Python: 2**16 is 1 modulo 65535.
@@ -26,8 +26,11 @@ def residue(data: bytes | memoryview) -> int:
 
 
 def finish(total: int) -> int:
-    """The checksum field for a residue: its complement. 0xFFFF and 0 are equal; 0xFFFF for zero data."""
-    return 0xFFFF - total % 0xFFFF
+    """The checksum field for a residue: its complement, 0 where both 0 and 0xFFFF would do.
+
+    A sum over a header is never a sum of zeros only, so residue 0 stands for 0xFFFF (RFC 1624 §3).
+    """
+    return -total % 0xFFFF
 
 
 def pseudo_header(src: bytes, dst: bytes, protocol: int, length: int) -> int:
