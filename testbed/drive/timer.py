@@ -1,0 +1,65 @@
+"""One kernel timer with nanosecond deadlines, to wait on beside packets.
+
+Decides how a real-time loop waits: epoll rounds its own timeout up to whole milliseconds, so the
+next deadline lives in a timerfd (CLOCK_MONOTONIC, absolute: the clock of `time.monotonic_ns`), and
+the process asks for a timer slack of 1 ns in place of 50 us. Knows nothing of packets.
+Read first: timerfd_create(2), prctl(2) PR_SET_TIMERSLACK.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+_CLOCK_MONOTONIC = 1
+_TFD_TIMER_ABSTIME = 1
+_TFD_FLAGS = os.O_NONBLOCK | os.O_CLOEXEC
+_PR_SET_TIMERSLACK = 29
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class _Timespec(ctypes.Structure):
+    _fields_ = (("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long))
+
+
+class _TimerSpec(ctypes.Structure):
+    _fields_ = (("interval", _Timespec), ("value", _Timespec))
+
+
+def ask_for_exact_timers() -> None:
+    """Applies to this thread and what it forks; a kernel that refuses is no error."""
+    _libc.prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0)
+
+
+class Timer:
+    """Register `fileno()` with epoll; it is readable once the deadline has passed."""
+
+    def __init__(self) -> None:
+        self._fd: int = _libc.timerfd_create(_CLOCK_MONOTONIC, _TFD_FLAGS)
+        if self._fd < 0:
+            raise OSError(ctypes.get_errno(), "timerfd_create")
+        self._spec = _TimerSpec()
+        self._pointer = ctypes.byref(self._spec)
+        self._settime = _libc.timerfd_settime
+        self._armed: int | None = None
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def arm(self, deadline: int | None) -> None:
+        """Wakes at `deadline` (ns), at once if it has passed, never for None. Clears an old expiry."""
+        if deadline == self._armed:
+            return
+        self._armed = deadline
+        value = self._spec.value
+        if deadline is None:
+            value.seconds = value.nanoseconds = 0
+        else:
+            value.seconds, value.nanoseconds = divmod(max(deadline, 1), 1_000_000_000)
+        if self._settime(self._fd, _TFD_TIMER_ABSTIME, self._pointer, None) < 0:
+            raise OSError(ctypes.get_errno(), "timerfd_settime")
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
