@@ -1,0 +1,93 @@
+"""A NetPlan as text: the paths drawn, and what each shaped link does.
+
+Decides the picture that `testbed topo show` prints. Knows nothing of terminals; plain text, no colours.
+"""
+
+from __future__ import annotations
+
+from testbed.link import LinkParams
+from testbed.plan.shaping import is_shaped
+from testbed.plan.units import show_rate, show_time
+from testbed.plan.values import NetPlan, PathPlan
+
+
+def draw(plan: NetPlan) -> str:
+    """One picture per client and server, then the links' parameters, both directions."""
+    blocks = []
+    for ends in dict.fromkeys((path.client, path.server) for path in plan.paths):
+        paths = [path for path in plan.paths if (path.client, path.server) == ends]
+        blocks.append(_paths(plan, paths))
+    legend = "═══ shaped   ─── plain" if any(link.shaped for link in plan.links) else ""
+    return "\n\n".join(filter(None, [*blocks, legend, _links(plan)])) + "\n"
+
+
+def describe(params: LinkParams) -> str:
+    """'10 Mbit/s, queue 100, 10 ms ± 1 ms, loss 5 %'."""
+    if not is_shaped(params):
+        return "plain"
+    words = [f"{show_rate(params.rate)}, queue {params.queue}"] if params.rate else []
+    if params.delay or params.jitter:
+        words.append(show_time(params.delay) + (f" ± {show_time(params.jitter)}" if params.jitter else ""))
+    for name, value in (
+        ("loss", params.loss),
+        ("reordered", params.reorder),
+        ("duplicated", params.duplicate),
+    ):
+        if value:
+            words.append(f"{name} {value * 100:g} %")
+    if params.drops:
+        words.append("drops " + " + ".join(params.drops))
+    return ", ".join(words)
+
+
+def _paths(plan: NetPlan, paths: list[PathPlan]) -> str:
+    client, server = paths[0].client, paths[0].server
+    middles = [_middle(plan, path) for path in paths]
+    width = max(map(len, middles))
+    number = max(len(path.name) for path in paths)
+    rows = []
+    for index, (path, middle) in enumerate(zip(paths, middles, strict=True)):
+        first, last = index == 0, index == len(paths) - 1
+        left, right = (
+            ("─", "─") if first and last else ("┌", "┐") if first else ("└", "┘") if last else ("├", "┤")
+        )
+        rows.append([f"{path.name:>{number}} ", left, middle.ljust(width, " "), right])
+    if len(rows) > 1 and len(rows) % 2 == 0:
+        rows.insert(len(rows) // 2, [" " * (number + 1), "┤", " " * width, "├"])
+    lines = []
+    for index, (label, left, middle, right) in enumerate(rows):
+        here = index == len(rows) // 2
+        if here and len(rows) > 1:
+            left, right = ("┼", "┼") if middle.strip() else ("┤", "├")
+        lines.append(
+            label
+            + (f"{client} ─" if here else " " * (len(client) + 2))
+            + f"{left} {middle} {right}"
+            + (f"─ {server}" if here else "")
+        )
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _middle(plan: NetPlan, path: PathPlan) -> str:
+    words = [path.client_address]
+    for name, direction in path.up:
+        link = plan.link(name)
+        near, far = (link.a, link.b) if direction == "forward" else (link.b, link.a)
+        if near.node != path.client:
+            words.append(f"{near.node} {near.hosts[0]}")
+        words.append("═══" if link.shaped else "───")
+        words.append(far.hosts[0] if far.node != path.server else path.server_address)
+    return " ".join(words)
+
+
+def _links(plan: NetPlan) -> str:
+    rows = []
+    for link in plan.links:
+        if not link.shaped:
+            continue
+        up = next((way for path in plan.paths for name, way in path.up if name == link.name), "forward")
+        words = ("up", "down") if up == "forward" else ("down", "up")
+        for word, params in sorted(zip(words, (link.forward, link.backward), strict=True), reverse=True):
+            rows.append((link.name if word == "up" else "", word, describe(params)))
+    width = max((len(name) for name, _, _ in rows), default=0)
+    return "\n".join(f"{name:<{width}}  {word:<4}  {text}" for name, word, text in rows)

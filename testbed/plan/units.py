@@ -1,0 +1,86 @@
+"""Text and numbers with units -> integers and fractions: times, rates, percentages, packet counts.
+
+Decides which spellings are understood, and the words in which an error says what was expected. Knows
+nothing of the thing that is measured: callers put the name of the key in front.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+
+from testbed.errors import UserError
+
+_NUMBER = re.compile(r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([a-zA-Z/]*)\s*")
+_TIMES = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
+_RATES = {"bit": 1, "kbit": 1_000, "mbit": 1_000_000, "gbit": 1_000_000_000}
+
+
+def parse_time(value: object) -> int:
+    """'20ms' -> nanoseconds. Plain 0 needs no unit; any other number does."""
+    if isinstance(value, str) and (match := _NUMBER.fullmatch(value)):
+        number, unit = float(match[1]), match[2]
+        if unit in _TIMES:
+            return round(number * _TIMES[unit])
+        if not unit and number == 0:
+            return 0
+    if value == 0 and not isinstance(value, bool):
+        return 0
+    raise UserError(f"{value!r} is no time; expected a number and a unit (ns, us, ms, s) as in '10ms'")
+
+
+def parse_rate(value: object) -> int | None:
+    """10 or '10Mbit' -> bit/s; a bare number is Mbit/s, as in Mininet's `bw`. None stays None: no limit."""
+    if value is None:
+        return None
+    rate = 0.0
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        rate = value * 1e6
+    elif isinstance(value, str) and (match := _NUMBER.fullmatch(value)):
+        unit = match[2].lower().removesuffix("/s").removesuffix("ps")
+        rate = float(match[1]) * (_RATES.get(unit, 0) if unit else 1e6)
+    if rate < 1:
+        raise UserError(
+            f"{value!r} is no rate; expected Mbit/s above 0 as in 10, or with a unit as in '500kbit'"
+        )
+    return round(rate)
+
+
+def parse_percent(value: object) -> float:
+    """5 or '5%' -> 0.05."""
+    number = math.nan
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        number = float(value)
+    elif isinstance(value, str) and (match := _NUMBER.fullmatch(value.replace("%", " "))) and not match[2]:
+        number = float(match[1])
+    if not 0 <= number <= 100:
+        shown = f"{value} %" if isinstance(value, int | float) else repr(value)
+        raise UserError(f"{shown} is no share of packets; expected a percentage from 0 to 100")
+    return number / 100
+
+
+def parse_count(value: object) -> int:
+    """A whole number of packets, at least 1."""
+    if isinstance(value, str) and value.strip().isdecimal():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise UserError(f"{value!r} is no number of packets; expected a whole number of at least 1")
+    return value
+
+
+def show_time(nanoseconds: int) -> str:
+    """10000000 -> '10 ms'."""
+    for unit, size in reversed(_TIMES.items()):
+        if nanoseconds >= size:
+            return f"{nanoseconds / size:g} {unit}"
+    return "0 ms"
+
+
+def show_rate(rate: int | None) -> str:
+    """10000000 -> '10 Mbit/s'."""
+    if rate is None:
+        return "no limit"
+    for unit, size in (("Gbit/s", 10**9), ("Mbit/s", 10**6), ("kbit/s", 10**3)):
+        if rate >= size:
+            return f"{rate / size:g} {unit}"
+    return f"{rate} bit/s"
