@@ -1,0 +1,121 @@
+"""One host: an endpoint and the application on it. The only thing that the simulator and a lab's driver run.
+
+Decides the order of calls that the endpoint's contract asks for: input, then events until there are none,
+then segments, then the timer. Knows no clock and no network.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from testbed.mptcp.endpoint import Endpoint
+from testbed.mptcp.events import Event
+from testbed.mptcp.wire.segment import Segment
+from testbed.workloads.client import RequestClient
+from testbed.workloads.outcome import Row
+from testbed.workloads.server import RequestServer
+from testbed.workloads.spec import HostSpec
+
+if TYPE_CHECKING:
+    from testbed.mptcp.trace import TraceRecord
+
+
+class Application(Protocol):
+    """What a host runs on its endpoint. `done`: everything that it will ever do has ended."""
+
+    @property
+    def done(self) -> bool: ...
+
+    @property
+    def open_connections(self) -> int: ...
+
+    def start(self, now: int, endpoint: Endpoint) -> None: ...
+
+    def handle_event(self, now: int, endpoint: Endpoint, event: Event) -> None: ...
+
+    def handle_timeout(self, now: int, endpoint: Endpoint) -> None: ...
+
+    def poll_timeout(self) -> int | None: ...
+
+    def rows(self, endpoint: Endpoint) -> list[Row]: ...
+
+
+CLIENTS: dict[str, Callable[[HostSpec, random.Random], Application]] = {
+    "request": RequestClient,
+    "bulk": RequestClient,
+}
+SERVERS: dict[str, Callable[[HostSpec], Application]] = {
+    "request": RequestServer,
+    "bulk": RequestServer,
+}
+
+
+class Host:
+    """After each `start`, `handle_segment`, `handle_timeout`: `poll_transmit` until None, then `poll_timeout`.
+
+    `entropy` makes keys and sequence numbers, `rng` the application's own choices (arrival times).
+    """
+
+    def __init__(
+        self,
+        spec: HostSpec,
+        entropy: Callable[[int], bytes],
+        rng: random.Random,
+        trace: Callable[[TraceRecord], None] | None = None,
+    ) -> None:
+        self.spec = spec
+        self.name = spec.name
+        self.endpoint = Endpoint(entropy=entropy, trace=trace)
+        kind = spec.workload.type
+        self.application: Application = (
+            CLIENTS[kind](spec, rng) if spec.role == "client" else SERVERS[kind](spec)
+        )
+        self.poll_transmit = self.endpoint.poll_transmit
+
+    def start(self, now: int) -> None:
+        self.application.start(now, self.endpoint)
+        self._drain(now)
+
+    def handle_segment(self, now: int, segment: Segment) -> None:
+        self.endpoint.handle_segment(now, segment)
+        self._drain(now)
+
+    def handle_timeout(self, now: int) -> None:
+        """Whatever is due at `now`; harmless when nothing is."""
+        due = self.endpoint.poll_timeout()
+        if due is not None and due <= now:
+            self.endpoint.handle_timeout(now)
+            self._drain(now)
+        due = self.application.poll_timeout()
+        if due is not None and due <= now:
+            self.application.handle_timeout(now, self.endpoint)
+            self._drain(now)
+
+    def _drain(self, now: int) -> None:
+        poll_event = self.endpoint.poll_event
+        while (event := poll_event()) is not None:
+            self.application.handle_event(now, self.endpoint, event)
+
+    def poll_timeout(self) -> int | None:
+        mine, other = self.application.poll_timeout(), self.endpoint.poll_timeout()
+        if mine is None or (other is not None and other < mine):
+            return other
+        return mine
+
+    @property
+    def done(self) -> bool:
+        """A client whose connections have all ended. A server never is."""
+        return self.application.done
+
+    @property
+    def open_connections(self) -> int:
+        """Connections that have begun and not ended: a run should not be cut off while a server has some."""
+        return self.application.open_connections
+
+    def rows(self) -> list[Row]:
+        return self.application.rows(self.endpoint)
+
+    def counters(self) -> dict[str, int]:
+        return dict(self.endpoint.counters)

@@ -1,0 +1,160 @@
+"""One end of one connection: what it still has to send and to check, and the row that it leaves.
+
+Decides when an end has sent and verified all, and what its record says. Whether to close then is the
+client's or the server's business. Read first: payload.py.
+"""
+
+from __future__ import annotations
+
+import functools
+import ipaddress
+from collections import deque
+from typing import TYPE_CHECKING
+
+from testbed.mptcp.events import Closed
+from testbed.mptcp.reasons import Reason, Verdict
+from testbed.workloads.outcome import Row
+from testbed.workloads.payload import Payload
+
+if TYPE_CHECKING:
+    from testbed.mptcp.endpoint import Endpoint
+
+
+class Transfer:
+    """`outgoing` and `incoming` may come later (a server learns them from the request)."""
+
+    __slots__ = (
+        "closing",
+        "connected",
+        "damaged",
+        "done",
+        "expected",
+        "first_byte",
+        "gave_up",
+        "incoming",
+        "index",
+        "number",
+        "opened",
+        "outgoing",
+        "peer_finished",
+        "received",
+        "sent",
+    )
+
+    def __init__(self, number: int, index: int, opened: int, expected: int) -> None:
+        self.number = number
+        self.index = index
+        self.opened = opened
+        self.expected = expected  # bytes
+        self.connected: int | None = None
+        self.first_byte: int | None = None
+        self.done: int | None = None
+        self.outgoing: Payload | None = None
+        self.incoming: Payload | None = None
+        self.sent = 0
+        self.received = 0
+        self.damaged = False
+        self.gave_up = False
+        self.peer_finished = False
+        self.closing = False
+
+    @property
+    def all_sent(self) -> bool:
+        return self.outgoing is not None and self.sent == self.outgoing.length
+
+    @property
+    def all_received(self) -> bool:
+        return self.received >= self.expected
+
+    def push(self, now: int, endpoint: Endpoint) -> None:
+        """Sends as much as the endpoint accepts."""
+        outgoing = self.outgoing
+        if outgoing is None:
+            return
+        while self.sent < outgoing.length:
+            part = outgoing.slice(self.sent)
+            accepted = endpoint.send(now, self.number, part)
+            self.sent += accepted
+            if accepted < len(part):
+                return
+
+    def check(self, now: int, data: bytes) -> None:
+        """Takes the next bytes of the incoming stream."""
+        if not data:
+            return
+        if self.first_byte is None:
+            self.first_byte = now
+        if self.incoming is None or not self.incoming.matches(self.received, data):
+            self.damaged = True
+        self.received += len(data)
+        if self.done is None and self.all_received:
+            self.done = now
+
+    def close(self, now: int, endpoint: Endpoint) -> None:
+        if not self.closing:
+            self.closing = True
+            endpoint.close(now, self.number)
+
+    def give_up(self, now: int, endpoint: Endpoint) -> None:
+        self.gave_up = True
+        endpoint.abort(now, self.number, Reason.NO_PROGRESS)
+
+    def row(self, host: str, endpoint: Endpoint, end: Closed | None, now: int | None = None) -> Row:
+        """`end` is None while the connection is still open."""
+        report = endpoint.describe(self.number)
+        verdict, reason = (end.verdict, end.reason) if end is not None else (report.verdict, report.reason)
+        if self.gave_up:
+            verdict, reason = Verdict.HANG, Reason.NO_PROGRESS
+        if self.done is None and end is not None and end.clean and not self.expected:
+            self.done = now
+        return {
+            "host": host,
+            "connection": self.index,
+            "role": str(report.role),
+            "profile": str(report.profile),
+            "local_address": address_text(report.local[0]),
+            "local_port": report.local[1],
+            "remote_address": address_text(report.remote[0]),
+            "remote_port": report.remote[1],
+            "verdict": str(verdict),
+            "reason": str(reason),
+            "opened_ns": self.opened,
+            "connected_ns": self.connected,
+            "first_byte_ns": self.first_byte,
+            "done_ns": self.done,
+            "bytes_sent": self.sent,
+            "bytes_received": self.received,
+            "subflows": report.subflows,
+            "retransmits": report.retransmits,
+            "closed_by": str(report.closed_by),
+            "intact": not self.damaged and self.received == self.expected,
+        }
+
+
+class Deadlines:
+    """When each connection's patience ends. All have the same, so they end in the order of opening."""
+
+    def __init__(self, timeout: int) -> None:
+        self.timeout = timeout
+        self._waiting: deque[tuple[int, int]] = deque()
+
+    def add(self, now: int, number: int) -> None:
+        self._waiting.append((now + self.timeout, number))
+
+    def next(self, open_now: dict[int, Transfer]) -> int | None:
+        """The next deadline of a connection that is still open."""
+        waiting = self._waiting
+        while waiting and (waiting[0][1] not in open_now or open_now[waiting[0][1]].gave_up):
+            waiting.popleft()
+        return waiting[0][0] if waiting else None
+
+    def passed(self, now: int, open_now: dict[int, Transfer]) -> list[Transfer]:
+        late = []
+        while (moment := self.next(open_now)) is not None and moment <= now:
+            late.append(open_now[self._waiting.popleft()[1]])
+        return late
+
+
+@functools.cache
+def address_text(address: bytes) -> str:
+    return str(ipaddress.ip_address(address))
