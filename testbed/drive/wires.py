@@ -26,7 +26,7 @@ from typing import Any
 
 from testbed.capture import ETHERNET, CaptureWriter, Interface
 from testbed.drive.fidelity import LatenessMeter, ResourceMeter
-from testbed.drive.timer import Timer, ask_for_exact_timers
+from testbed.drive.timer import Timer, ask_for_exact_timers, ask_for_precedence
 from testbed.errors import TestbedError, UserError
 from testbed.link import Direction, LinkParams, stream
 from testbed.mptcp.wire import Segment, decode
@@ -113,6 +113,7 @@ class Wires:
         self._stopped = False
         self._files = ExitStack()
         self.captures: list[str] = []
+        self.realtime = False
         self._lateness = LatenessMeter()
         self._wall = time.time_ns() - time.monotonic_ns()
         for link in links:
@@ -219,6 +220,7 @@ class Wires:
             **self._lateness.figures("wire"),
             **self._resources.figures("wire", self._packets),
             "wire_longest_turn_us": self._longest_turn / 1000,
+            "wire_realtime": float(self.realtime),
             "wire_write_errors": float(sum(way.write_errors for way in self._ways.values())),
         }
         return {"links": links, "fidelity": fidelity, "captures": self.captures, "invalid": None}
@@ -267,6 +269,7 @@ def main(arguments: list[str]) -> int:
         return error.status
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: wires.stop())
+    wires.realtime = ask_for_precedence()
     ask_for_exact_timers()
     gc.collect()
     gc.freeze()
