@@ -313,8 +313,7 @@ class Pair:
         deliveries = direction.offer(self.now, frame)
         fate = ""
         if not deliveries:
-            exact = direction.cause == "exact"
-            fate = f"dropped: {direction.matches[-1].rule if exact else direction.cause}"
+            fate = f"dropped: {direction.cause}"
         elif len(deliveries) > 1:
             fate = "duplicated"
         self.crossings.append(Crossing(self.now, way, segment, fate))

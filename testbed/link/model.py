@@ -39,8 +39,7 @@ class Packet(Protocol):
 class Direction:
     """`offer` packets in the order of their arrival, `now` never going back.
 
-    `cause` says why the last `offer` came back empty: "random", "queue" or "exact" (then `matches[-1]` is
-    it).
+    `cause` says why the last `offer` came back empty: "random", "queue" or "exact: RULE".
     """
 
     def __init__(self, name: str, params: LinkParams, rng: random.Random) -> None:
@@ -84,8 +83,12 @@ class Direction:
     def _offer(self, now: int, packet: Packet) -> list[tuple[int, Packet]]:
         params = self.params
         lost = params.loss > 0 and self._loss.random() < params.loss
-        if params.drops and self._exact.match(now, packet.segment()) is not None:
-            return self._drop(EXACT)
+        if params.drops:
+            exact = self._exact.match(now, packet.segment())
+            if exact is not None:
+                self._drop(EXACT)
+                self.cause = f"{EXACT}: {exact.rule}"
+                return []
         if lost:
             return self._drop(RANDOM)
         at = now

@@ -53,7 +53,7 @@ SERVERS: dict[str, Callable[[HostSpec], Application]] = {
 
 
 class Host:
-    """After each `start`, `handle_segment`, `handle_timeout`: `poll_transmit` until None, then `poll_timeout`.
+    """After each `start`, `handle_segment`, `handle_timeout`: `poll_transmit` till None, then `poll_timeout`.
 
     `entropy` makes keys and sequence numbers, `rng` the application's own choices (arrival times).
     """

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from testbed.workloads.spec import HostSpec
+
 Row = dict[str, object]
 
 # Every row of `RunOutcome.rows`, in this order. Times are nanoseconds since the run began, None where it
@@ -52,3 +54,19 @@ class RunOutcome:
     invalid: str | None = None
     captures: list[str] = field(default_factory=list)
     elapsed_ns: int = 0
+
+
+def queue_drops(links: dict[str, dict[str, Any]], hosts: tuple[HostSpec, ...]) -> str | None:
+    """Why a run is invalid when a queue overflowed, with what to change; None when none did.
+
+    A bulk transfer fills its queue by design; a request must not lose a packet that nobody asked to lose.
+    """
+    if any(host.workload.type == "bulk" for host in hosts):
+        return None
+    full = {name: link["dropped"].get("queue", 0) for name, link in links.items()}
+    texts = [f"{name} dropped {count} packets from a full queue" for name, count in full.items() if count]
+    if not texts:
+        return None
+    return (
+        f"{'; '.join(texts)}: nobody asked for that; spread the arrivals, or give the link more queue or rate"
+    )
