@@ -1,0 +1,287 @@
+"""An experiment file -> a checked experiment and its cells, in the order of the file.
+
+Decides what a cell is (one combination of the factors under `vary:`), what a dotted key may address, and
+how errors name file, line and key. Every cell is checked before the first one runs. Must not know how a
+cell is executed, where results go, or which figures exist (the caller hands their names in).
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from testbed.errors import UserError
+from testbed.runner.document import ONE_KEY, Document, Path_, dump, parse_set, read, split_key
+from testbed.runner.network import network_of
+from testbed.runner.spec import (
+    VARIABLE,
+    Cell,
+    Experiment,
+    expectation,
+    keys_at,
+    nearest,
+)
+from testbed.runner.units import plain_number
+
+MOST_CELLS = 100_000
+Model = TypeVar("Model", bound=Cell)
+
+
+@dataclass(frozen=True, slots=True)
+class CellPlan:
+    """A cell with its place in the file's order and the factors that make it: dotted key -> value."""
+
+    index: int
+    factors: Mapping[str, Any]
+    cell: Cell
+
+
+@dataclass(frozen=True, slots=True)
+class Campaign:
+    """An experiment ready to run. `document` still knows the line of every key."""
+
+    name: str
+    experiment: Experiment
+    cells: tuple[CellPlan, ...]
+    document: Document
+    source: str
+
+    def resolved(self) -> dict[str, Any]:
+        """All keys with their values, defaults too; read back, it is the same experiment."""
+        values = written(self.experiment)
+        vary = values.pop("vary")
+        network = values.pop("network")
+        first = {"question": values.pop("question"), "topology": values.pop("topology"), "vary": vary}
+        return {**first, **values, **network}
+
+    def text(self) -> str:
+        return f"# The experiment of {self.source} as it was run, with every default spelled out.\n" + dump(
+            self.resolved()
+        )
+
+
+def load_experiment(
+    path: Path | str, sets: Iterable[str] = (), figures: Collection[str] | None = None
+) -> Campaign:
+    """Reads, applies `--set`, checks. UserError names the place of everything that is wrong at once."""
+    document = read(Path(path))
+    for assignment in sets:
+        apply_set(document, assignment)
+    return check(document, name=Path(path).stem, figures=figures)
+
+
+def apply_set(document: Document, assignment: str) -> None:
+    """`--set KEY=VALUE`: overrides the file; a factor set to one value varies no more."""
+    key, value = parse_set(assignment)
+    origin = f"--set {assignment}"
+    vary = document.data.get("vary")
+    if key.startswith("vary."):
+        if not isinstance(value, list):
+            value = [value]
+        document.remove(key.removeprefix("vary."))
+    elif isinstance(vary, dict):
+        vary.pop(key, None)
+    document.set(key, value, origin)
+    if key.startswith("vary."):
+        for index in range(len(value)):
+            document.origins[(*split_key(key), index)] = origin
+
+
+def check(document: Document, name: str, figures: Collection[str] | None = None) -> Campaign:
+    problems = _Problems(document)
+    source = document.copy()
+    _resolve_file(source)
+    experiment = _validate(Experiment, _nested(source), problems, skip=("vary",))
+    vary = document.data.get("vary") or {}
+    if not isinstance(vary, dict):
+        problems.add(("vary",), "expected factors below it, such as client.profile: [v0, v1]")
+        vary = {}
+    factors = _check_factors(source, vary, problems)
+    if experiment is not None and figures is not None:
+        for figure in experiment.figures:
+            if figure not in figures:
+                problems.add(("figures",), f"no figure is called {figure!r}{nearest(figure, list(figures))}")
+    problems.stop()
+    assert experiment is not None
+
+    count = 1
+    for _, values in factors:
+        count *= len(values)
+    if count > MOST_CELLS:
+        problems.add(("vary",), f"{count:,} cells are more than {MOST_CELLS:,}")
+        problems.stop()
+    base = {key: value for key, value in source.data.items() if key != "vary"}
+    cells = []
+    for index, combination in enumerate(itertools.product(*(values for _, values in factors))):
+        copy = Document(document.name, base, dict(document.origins)).copy()
+        chosen = {}
+        for (key, _), (value, shown, origin) in zip(factors, combination, strict=True):
+            copy.set(key, value, origin)
+            chosen[key] = shown
+        here = _Problems(copy)
+        cell = _validate(Cell, _nested(copy, Cell), here)
+        here.stop()
+        assert cell is not None
+        cells.append(CellPlan(index, chosen, cell))
+    shown_vary = {key: [shown for _, shown, _ in values] for key, values in factors}
+    experiment = experiment.model_copy(update={"vary": shown_vary})
+    return Campaign(name, experiment, tuple(cells), document, document.name)
+
+
+def written(model: Cell) -> dict[str, Any]:
+    """A model's values as the file would spell them."""
+    values = model.model_dump(mode="json")
+    values["topology"] = {key: value for key, value in values["topology"].items() if value is not None}
+    values["network"] = {key: _shown(value) for key, value in model.network.items()}
+    return values
+
+
+class _Problems:
+    """Everything that is wrong with a document, each with its place, said at once."""
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self.lines: list[str] = []
+
+    def add(self, path: Path_, text: str, origin: str | None = None) -> None:
+        key = ".".join(str(part) for part in path if not isinstance(part, int))
+        line = f"{origin or self.document.origin(path)}: {key}: {text}"
+        if line not in self.lines:
+            self.lines.append(line)
+
+    def stop(self) -> None:
+        if self.lines:
+            raise UserError("\n".join(self.lines))
+
+
+def _nested(document: Document, model: type[Cell] = Experiment) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The document's data without, and the keys that set links and paths; for a cell, without what only
+    an experiment has."""
+    foreign = set() if model is Experiment else Experiment.model_fields.keys() - Cell.model_fields.keys()
+    links = {key: value for key, value in document.data.items() if key.startswith(ONE_KEY)}
+    rest = {key: value for key, value in document.data.items() if key not in links and key not in foreign}
+    return rest, links
+
+
+def _validate(
+    model: type[Model],
+    data: tuple[dict[str, Any], dict[str, Any]],
+    problems: _Problems,
+    skip: tuple[str, ...] = (),
+) -> Model | None:
+    values, links = data
+    given = {key: value for key, value in values.items() if key not in skip}
+    if "network" in given:
+        problems.add(("network",), f"unknown key{nearest('network', _file_keys(model))}")
+    try:
+        made = model.model_validate({**given, "network": links})
+    except ValidationError as error:
+        for detail in error.errors():
+            path = _real_path(detail["loc"])
+            if detail["type"] == "extra_forbidden":
+                known = [key for key in keys_at(model, path) if key != "network"]
+                problems.add(path, f"unknown key{nearest(str(path[-1]), known)}")
+            else:
+                problems.add(path, expectation(detail))
+        return None
+    if made.topology.name is None and made.topology.file is None:
+        problems.add(("topology",), "expected name: (one of `testbed topo list`) or file:")
+    if made.topology.name is not None and made.topology.file is not None:
+        problems.add(("topology", "file"), "stands beside name:; one of the two is enough")
+    if problems.lines:
+        return None
+    try:
+        network_of(made)
+    except UserError as error:
+        text = str(error)
+        key = next((key for key in links if text.startswith(key)), "topology")
+        problems.add((key,), text.removeprefix(f"{key}: "))
+        return None
+    return made
+
+
+def _shown(value: Any) -> Any:
+    """'5%' is 5: a factor that is a number everywhere can be drawn on an axis."""
+    if isinstance(value, str) and value.endswith("%"):
+        try:
+            value = float(value.removesuffix("%"))
+        except ValueError:
+            return value
+    return plain_number(value) if isinstance(value, float) else value
+
+
+def _file_keys(model: type[Cell]) -> list[str]:
+    return [key for key in model.model_fields if key != "network"]
+
+
+def _real_path(loc: tuple[str | int, ...]) -> Path_:
+    """pydantic's location without the branches of unions that it adds behind the key."""
+    return tuple(
+        part for part in loc if isinstance(part, int) or not part.startswith(("function-", "constrained-"))
+    )
+
+
+def _resolve_file(document: Document) -> None:
+    """`topology.file` stands relative to the experiment's own directory."""
+    topology = document.data.get("topology")
+    if isinstance(topology, dict) and isinstance(topology.get("file"), str):
+        topology["file"] = str((Path(document.name).parent / topology["file"]).resolve())
+
+
+def _check_factors(
+    document: Document, vary: dict[str, Any], problems: _Problems
+) -> list[tuple[str, list[tuple[Any, Any, str]]]]:
+    """(key, [(value as given, value as shown, origin)]) for every factor, each value tried alone."""
+    factors = []
+    for key, values in vary.items():
+        path = ("vary", key)
+        if not key.startswith((*VARIABLE, *ONE_KEY)) and key != "connections":
+            problems.add(
+                path, f"cannot be varied; only connections and {', '.join((*VARIABLE, *ONE_KEY))} can"
+            )
+            continue
+        if not isinstance(values, list) or not values:
+            problems.add(path, "expected a list of at least one value, such as [1, 2]")
+            continue
+        if _lookup(document.data, split_key(key)) is not None:
+            fixed = document.origin(split_key(key))
+            problems.add(path, f"is varied here and fixed at {fixed}; leave one of the two")
+            continue
+        tried: list[tuple[Any, Any, str]] = []
+        for index, value in enumerate(values):
+            origin = document.origin((*path, index))
+            copy = document.copy()
+            copy.data.pop("vary", None)
+            copy.set(key, value, origin)
+            here = _Problems(copy)
+            cell = _validate(Cell, _nested(copy, Cell), here)
+            for line in here.lines:
+                if line.startswith(f"{origin}: ") and line not in problems.lines:
+                    problems.lines.append(line)
+            if cell is None or here.lines:
+                continue
+            data = written(cell)
+            shown = _lookup({**data, **data["network"]}, split_key(key))
+            if any(_same(shown, earlier) for _, earlier, _ in tried):
+                problems.add((*path, index), f"{value!r} stands here twice", origin)
+            tried.append((value, shown, origin))
+        factors.append((key, tried))
+    return factors
+
+
+def _lookup(data: Any, path: tuple[str, ...]) -> Any:
+    for part in path:
+        if not isinstance(data, dict) or part not in data:
+            return None
+        data = data[part]
+    return data
+
+
+def _same(one: Any, other: Any) -> bool:
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)

@@ -1,0 +1,62 @@
+"""A cell -> its network and its two hosts, as the plain values that simulator and lab run.
+
+Decides which host is the client and which the server (the nodes with those roles), which of their
+addresses take part (those of the paths, in path order), and each host's own seed. Must not know how
+anything is run.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+
+from testbed.errors import UserError
+from testbed.mptcp.config import ClientConfig, ServerConfig
+from testbed.plan import NetPlan, load_topology, plan_from, with_overrides
+from testbed.runner.seeds import derive
+from testbed.runner.spec import Cell, build
+from testbed.workloads import HostSpec, Workload
+
+
+def network_of(cell: Cell) -> NetPlan:
+    """UserError where the topology or a key for links and paths is wrong, beginning with that key."""
+    what = cell.topology.file or cell.topology.name or ""
+    plan = _plain_network(what, json.dumps(cell.topology.parameters, sort_keys=True))
+    if not plan.paths:
+        raise UserError(f"topology {what}: no path joins its client to its server")
+    return with_overrides(plan, cell.network) if cell.network else plan
+
+
+@lru_cache(maxsize=256)
+def _plain_network(name_or_file: str, parameters: str) -> NetPlan:
+    return plan_from(load_topology(name_or_file, **json.loads(parameters)))
+
+
+def hosts_of(cell: Cell, plan: NetPlan, seed: int) -> tuple[HostSpec, HostSpec]:
+    """The client and the server of one run."""
+    client, server = plan.only("client").name, plan.only("server").name
+    workload = build(Workload, cell.workload)
+    here = tuple(dict.fromkeys(path.client_address for path in plan.paths))
+    there = tuple(dict.fromkeys(path.server_address for path in plan.paths))
+    return (
+        HostSpec(
+            name=client,
+            role="client",
+            addresses=here,
+            remote=there,
+            client=build(ClientConfig, cell.client),
+            workload=workload,
+            connections=cell.connections,
+            seed=derive(seed, "client"),
+        ),
+        HostSpec(
+            name=server,
+            role="server",
+            addresses=there,
+            remote=here,
+            server=build(ServerConfig, cell.server),
+            workload=workload,
+            connections=cell.connections,
+            seed=derive(seed, "server"),
+        ),
+    )

@@ -1,0 +1,189 @@
+"""The words of an experiment file and what each may be: pydantic models, and the errors they lead to.
+
+Decides keys, units, defaults and how an unknown key is answered. The keys of `client:` and `server:` are
+the fields of testbed/mptcp/config.py, so that a new field there is a new key here. Must not know how an
+experiment is run.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import typing
+from collections.abc import Iterator, Mapping
+from enum import Enum
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, create_model
+from pydantic_core import ErrorDetails
+
+from testbed.mptcp.config import ClientConfig, ServerConfig, TcpConfig
+from testbed.runner.units import Duration, PerSecond, Size
+from testbed.workloads import Workload
+
+Dataclass = TypeVar("Dataclass")
+
+# Fields of the dataclasses whose integers are not counts.
+UNITS: dict[tuple[type, str], Any] = {
+    **{
+        (TcpConfig, name): Duration
+        for name in ("rto_initial", "rto_min", "rto_max", "delayed_ack", "time_wait")
+    },
+    **{(TcpConfig, name): Size for name in ("mss", "receive_buffer", "send_buffer", "frame_limit")},
+    **{(Workload, name): Size for name in ("request", "response")},
+    (Workload, "arrivals"): PerSecond,
+    (Workload, "timeout"): Duration,
+}
+
+
+class Strict(BaseModel):
+    """Unknown keys are errors; values are never changed afterwards."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _words(value: Any) -> Any:
+    """'v1, tcp' is [v1, tcp]."""
+    return [word.strip() for word in value.split(",")] if isinstance(value, str) else value
+
+
+def _is_model(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
+def _field_type(owner: type, name: str, hint: Any) -> Any:
+    if (owner, name) in UNITS:
+        unit = UNITS[owner, name]
+        return typing.Optional[unit] if type(None) in typing.get_args(hint) else unit  # noqa: UP045
+    if dataclasses.is_dataclass(hint):
+        return model_of(typing.cast(type, hint))
+    if typing.get_origin(hint) is tuple:
+        some = tuple.__class_getitem__((typing.get_args(hint)[0], ...))
+        return Annotated[some, BeforeValidator(_words), Field(min_length=1)]
+    strict = {int: StrictInt, bool: StrictBool}
+    if hint in strict:
+        return strict[hint]
+    if type(None) in typing.get_args(hint):
+        return strict.get(typing.get_args(hint)[0], hint) | None
+    return hint
+
+
+_MODELS: dict[type, type[BaseModel]] = {}
+
+
+def model_of(owner: type) -> type[BaseModel]:
+    """The model whose keys are the fields of a dataclass."""
+    if owner not in _MODELS:
+        hints = typing.get_type_hints(owner)
+        fields: dict[str, Any] = {}
+        for field in dataclasses.fields(owner):
+            kind = _field_type(owner, field.name, hints[field.name])
+            if _is_model(kind):
+                fields[field.name] = (kind, Field(default_factory=kind))
+            else:
+                fields[field.name] = (kind, field.default)
+        _MODELS[owner] = create_model(f"{owner.__name__}Keys", __base__=Strict, **fields)
+    return _MODELS[owner]
+
+
+def build(owner: type[Dataclass], model: BaseModel) -> Dataclass:
+    """The dataclass with a model's values."""
+    values = {}
+    for name in type(model).model_fields:
+        value = getattr(model, name)
+        if isinstance(value, BaseModel):
+            value = build(typing.cast(type, typing.get_type_hints(owner)[name]), value)
+        values[name] = value
+    return owner(**values)
+
+
+class Topology(BaseModel):
+    """`name` in topologies/ or `file`; every other key is a parameter of the topology's constructor."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    name: str | None = None
+    file: str | None = None
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        return dict(self.model_extra or {})
+
+
+if typing.TYPE_CHECKING:
+    ClientKeys = BaseModel
+    ServerKeys = BaseModel
+    WorkloadKeys = BaseModel
+else:
+    ClientKeys, ServerKeys, WorkloadKeys = model_of(ClientConfig), model_of(ServerConfig), model_of(Workload)
+
+
+class Cell(Strict):
+    """One combination of the factors: everything that a run needs besides its seed."""
+
+    topology: Topology
+    client: ClientKeys = Field(default_factory=ClientKeys)
+    server: ServerKeys = Field(default_factory=ServerKeys)
+    workload: WorkloadKeys = Field(default_factory=WorkloadKeys)
+    connections: Annotated[StrictInt, Field(ge=1)] = 1
+    network: dict[str, Any] = {}  # "paths.*.loss.up" and such: testbed/plan reads them
+
+
+class Experiment(Cell):
+    """A whole file. `repeats` executions of every cell, each with its own seed derived from `seed`."""
+
+    question: str = ""
+    vary: dict[str, list[Any]] = {}
+    repeats: Annotated[StrictInt, Field(ge=1)] = 1
+    seed: Annotated[StrictInt, Field(ge=0)] = 1
+    figures: Annotated[tuple[str, ...], BeforeValidator(_words)] = ()
+    net: Literal["sim", "mininet"] | None = None
+    links: Literal["userspace", "kernel"] = "userspace"
+    jobs: Annotated[StrictInt, Field(ge=1)] | None = None
+    capture: StrictBool = False
+
+
+VARIABLE = ("client.", "server.", "workload.", "topology.")  # what may be varied begins so
+
+
+def nearest(word: str, known: Iterator[str] | Mapping[str, Any] | list[str]) -> str:
+    """'; did you mean X?', or the whole list where nothing is near."""
+    names = list(known)
+    close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    return f"; did you mean {close[0]}?" if close else f"; known here: {', '.join(names)}"
+
+
+def keys_at(model: type[BaseModel], path: tuple[str | int, ...]) -> list[str]:
+    """The keys that may stand where `path` stands."""
+    here: Any = model
+    for part in path[:-1]:
+        here = (
+            here.model_fields[str(part)].annotation if _is_model(here) and part in here.model_fields else None
+        )
+    return list(here.model_fields) if _is_model(here) else []
+
+
+def expectation(error: ErrorDetails) -> str:
+    """What pydantic found wrong, in the words of the user's file."""
+    kind, given = error["type"], error.get("input")
+    if kind == "missing":
+        return "is missing"
+    if kind == "value_error":
+        return f"{error['ctx']['error']}, not {given!r}"
+    if kind in ("enum", "literal_error"):
+        words = error["ctx"]["expected"].replace("'", "")
+        text = given.value if isinstance(given, Enum) else given
+        return f"expected {words}, not {text!r}"
+    plain = {
+        "int_type": "a whole number",
+        "bool_type": "true or false",
+        "string_type": "text",
+        "model_type": "keys and values below it",
+        "dict_type": "keys and values below it",
+        "list_type": "a list such as [1, 2]",
+        "tuple_type": "a list such as [1, 2]",
+        "float_type": "a number",
+    }
+    if kind in plain:
+        return f"expected {plain[kind]}, not {given!r}"
+    message = error["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    return f"expected {message}, not {given!r}"

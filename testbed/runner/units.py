@@ -1,0 +1,89 @@
+"""Quantities as people write them in `client:`, `server:` and `workload:`: '300B', '10KB', '40/s', '10ms'.
+
+Decides which spellings are accepted, what the error says, and how a value is written back so that it
+reads the same. Inside: bytes, nanoseconds, per second. KB is 1,000 bytes and KiB 1,024. The units of
+links and paths are testbed/plan's.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+
+_NUMBER = re.compile(r"\s*([-+]?[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)\s*(.*?)\s*$")
+
+SIZES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+DURATIONS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "min": 60 * 10**9}
+
+
+def _split(value: Any, expected: str) -> tuple[float, str]:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError(f"expected {expected}")
+    if not isinstance(value, str):
+        return float(value), ""
+    match = _NUMBER.match(value)
+    if match is None:
+        raise ValueError(f"expected {expected}")
+    return float(match[1]), match[2]
+
+
+def _scaled(value: Any, units: dict[str, int], expected: str) -> int:
+    number, unit = _split(value, expected)
+    if unit not in units:
+        known = {name.lower(): name for name in units}
+        hint = f"; did you mean {known[unit.lower()]}?" if unit.lower() in known else ""
+        raise ValueError(f"expected {expected}{hint}")
+    exact = number * units[unit]
+    if exact < 0 or exact != round(exact):
+        raise ValueError(f"expected {expected}, whole and not negative")
+    return round(exact)
+
+
+def size(value: Any) -> int:
+    """Bytes; a bare number is bytes."""
+    return _scaled(value, {**SIZES, "": 1}, "a size such as 300B, 10KB or 1MiB")
+
+
+def duration(value: Any) -> int:
+    """Nanoseconds; a bare number is an error, except 0."""
+    zero = {"": 1} if value == 0 and not isinstance(value, bool) else {}
+    return _scaled(value, {**DURATIONS, **zero}, "a time with its unit, such as 10ms, 250us or 2s")
+
+
+def per_second(value: Any) -> float:
+    expected = "a frequency such as 40/s"
+    number, unit = _split(value, expected)
+    if unit not in ("", "/s") or number <= 0:
+        raise ValueError(f"expected {expected}, above 0")
+    return number
+
+
+def _written(value: int, units: dict[str, int]) -> str:
+    """The largest unit that leaves a whole number."""
+    best = max((scale, name) for name, scale in units.items() if value % scale == 0 and name != "µs")
+    return f"{value // best[0]}{best[1]}" if value else "0"
+
+
+def plain_number(value: float) -> int | float:
+    return int(value) if value == int(value) else value
+
+
+def _text(pattern: str) -> WithJsonSchema:
+    return WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string", "pattern": pattern}]})
+
+
+Size = Annotated[int, BeforeValidator(size), _text(r"^[0-9.]+ *([KMG]i?)?B$")]
+Duration = Annotated[
+    int,
+    BeforeValidator(duration),
+    PlainSerializer(lambda value: _written(value, DURATIONS), return_type=str),
+    _text(r"^[0-9.]+ *(ns|us|µs|ms|s|min)$"),
+]
+PerSecond = Annotated[
+    float,
+    BeforeValidator(per_second),
+    PlainSerializer(lambda value: f"{plain_number(value)}/s", return_type=str),
+    _text(r"^[0-9.]+ */s$"),
+]
