@@ -109,7 +109,7 @@ class Network:
                 self._settle(node, node.host)
 
     def run(self, finished: Callable[[], bool], until: int | None) -> None:
-        """Until `finished`, which is asked after every event at a host, or no event is left before `until`."""
+        """Until `finished` (asked after every event at a host), or no event is left before `until`."""
         queue = self._queue
         pop = heapq.heappop
         if finished():

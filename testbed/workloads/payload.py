@@ -23,7 +23,7 @@ RESPONSE = "response"
 @functools.cache
 def _block(kind: str) -> bytes:
     block = random.Random(f"testbed payload {kind}").randbytes(PERIOD)
-    return block + block[: LONGEST_SLICE - PERIOD] + block
+    return block + block + block[: LONGEST_SLICE - PERIOD]
 
 
 class Payload:
