@@ -91,7 +91,7 @@ def join(a: Namespace, b: Namespace, a_address: str, b_address: str, name: str =
     """A veth pair between two namespaces, both ends called `name`, addresses with prefix length."""
     a.run("ip", "link", "add", name, "type", "veth", "peer", "name", name, "netns", b.name)
     for namespace, address in ((a, a_address), (b, b_address)):
-        namespace.run("ip", "addr", "add", address, "dev", name, "nodad" if ":" in address else "brd", "+")
+        namespace.run("ip", "addr", "add", address, "dev", name, *(["nodad"] if ":" in address else []))
         namespace.run("ip", "link", "set", name, "up")
 
 

@@ -15,7 +15,6 @@ import io
 import json
 import os
 import select
-import signal
 import sys
 import time
 from contextlib import ExitStack
@@ -26,6 +25,7 @@ from typing import Any
 
 from testbed.capture import ETHERNET, CaptureWriter, Interface
 from testbed.drive.fidelity import LatenessMeter, ResourceMeter
+from testbed.drive.stop import Stop
 from testbed.drive.timer import Timer, ask_for_exact_timers, ask_for_precedence
 from testbed.errors import TestbedError, UserError
 from testbed.link import Direction, LinkParams, stream
@@ -83,11 +83,6 @@ class _Way:
         self.housekeeping = 0
         self.write_errors = 0
 
-    def cause(self) -> str:
-        """Why the direction dropped the packet it was just offered: for an exact rule, the rule."""
-        direction = self.direction
-        return direction.matches[-1].rule if direction.cause == "exact" else str(direction.cause)
-
 
 @dataclass(frozen=True, slots=True)
 class LinkSpec:
@@ -102,15 +97,15 @@ class LinkSpec:
 
 
 class Wires:
-    """Runs until `stop` or until its watched descriptor reports end of file."""
+    """Runs until `stop` is requested or until its watched descriptor reports end of file."""
 
-    def __init__(self, links: tuple[LinkSpec, ...], seed: int) -> None:
+    def __init__(self, links: tuple[LinkSpec, ...], seed: int, stop: Stop) -> None:
+        self._stop = stop
         self._ways: dict[int, _Way] = {}
         self._heap: list[tuple[int, int, bytes, _Way]] = []
         self._number = 0
         self._packets = 0
         self._longest_turn = 0
-        self._stopped = False
         self._files = ExitStack()
         self.captures: list[str] = []
         self.realtime = False
@@ -137,34 +132,32 @@ class Wires:
                     self._ways[fd].capture = writer
                     self._ways[fd].interface = interface
 
-    def stop(self) -> None:
-        """Ends `run` after the turn it is in. Safe in a signal handler."""
-        self._stopped = True
-
     def run(self, end: int | None = None) -> None:
         """`end`: a descriptor whose end of file (or hang-up) ends the run."""
         epoll = select.epoll()
         timer = Timer()
         clock = time.monotonic_ns
         epoll.register(timer.fileno(), select.EPOLLIN)
+        epoll.register(self._stop.fileno(), select.EPOLLIN)
         for fd in self._ways:
             epoll.register(fd, select.EPOLLIN)
         if end is not None:
             epoll.register(end, select.EPOLLIN | select.EPOLLHUP)
         heap = self._heap
         try:
-            while not self._stopped:
+            while not self._stop.requested:
                 timer.arm(heap[0][0] if heap else None)
                 ready = epoll.poll()
                 turn = clock()
                 for fd, _ in ready:
                     way = self._ways.get(fd)
                     if way is not None:
-                        self._read(way)
+                        if not self._read(way):
+                            epoll.unregister(fd)  # the device is gone; the other wires go on
                         if heap and heap[0][0] <= clock():
                             self._deliver()
                     elif fd == end and not os.read(fd, 4096):
-                        self._stopped = True
+                        self._stop.request()
                 self._deliver()
                 self._longest_turn = max(self._longest_turn, clock() - turn)
         finally:
@@ -172,15 +165,14 @@ class Wires:
             timer.close()
             self._files.close()
 
-    def _read(self, way: _Way) -> None:
+    def _read(self, way: _Way) -> bool:
         for _ in range(_BATCH):
             try:
                 data = os.read(way.source, _READ_SIZE)
             except BlockingIOError:
-                return
+                return True
             except OSError:
-                way.write_errors += 1  # the interface is down or gone
-                return
+                return False
             if len(data) < ETHERNET_HEADER:
                 continue
             now = time.monotonic_ns()
@@ -192,12 +184,13 @@ class Wires:
                 self._packets += 1
                 verdict = way.direction.offer(now, Frame(data))
                 deliveries = [due for due, _ in verdict]
-                dropped = None if deliveries else way.cause()
+                dropped = None if deliveries else way.direction.cause
             if way.capture is not None:
                 way.capture.packet(now + self._wall, data, dropped=dropped, interface=way.interface)
             for due in deliveries:
                 self._number += 1
                 heappush(self._heap, (due, self._number, data, way))
+        return True
 
     def _deliver(self) -> None:
         heap = self._heap
@@ -261,14 +254,17 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 2:
         print("usage: python -m testbed.drive.wires SPEC.json OUT.json", file=sys.stderr)
         return 2
+    stop = Stop()
+    stop.on_signals()
     try:
         links, seed = read_spec(Path(arguments[0]))
-        wires = Wires(links, seed)
+        wires = Wires(links, seed, stop)
     except TestbedError as error:
         print(error, file=sys.stderr)
         return error.status
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: wires.stop())
+    except OSError as error:
+        print(f"{error.filename or 'a descriptor'}: {error.strerror}", file=sys.stderr)
+        return 2
     wires.realtime = ask_for_precedence()
     ask_for_exact_timers()
     gc.collect()

@@ -167,7 +167,7 @@ def test_exact_drop_is_reported_and_marked(tmp_path: Path) -> None:
     shown = subprocess.run(
         ["tshark", "-r", str(capture), *fields], capture_output=True, text=True, check=True
     ).stdout
-    assert shown.split("\n")[:2] == ["dropped: syn", "dropped: data:2"]
+    assert shown.split("\n")[:2] == ["dropped: exact: syn", "dropped: exact: data:2"]
 
 
 def test_all_lost_but_arp(tmp_path: Path) -> None:
