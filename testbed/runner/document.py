@@ -110,9 +110,10 @@ def parse(text: str, name: str) -> Document:
         document = Document(name, {}, {(): f"{name}:1"})
         value = None if node is None else _plain(loader, node, (), document)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
+        mark = error.context_mark or error.problem_mark  # where the bracket opened, else where it went wrong
         where = f"{name}:{mark.line + 1}" if mark else name
-        raise UserError(f"{where}: not YAML: {error.problem or error.context}") from None
+        what = ", ".join(part for part in (error.context, error.problem) if part)
+        raise UserError(f"{where}: not YAML: {what}") from None
     except yaml.YAMLError as error:
         raise UserError(f"{name}: not YAML: {error}") from None
     finally:

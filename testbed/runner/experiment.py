@@ -57,6 +57,8 @@ class Campaign:
         values = written(self.experiment)
         vary = values.pop("vary")
         network = values.pop("network")
+        for key in vary:
+            _remove(values, split_key(key))
         first = {"question": values.pop("question"), "topology": values.pop("topology"), "vary": vary}
         return {**first, **values, **network}
 
@@ -138,7 +140,6 @@ def written(model: Cell) -> dict[str, Any]:
     """A model's values as the file would spell them."""
     values = model.model_dump(mode="json")
     values["topology"] = {key: value for key, value in values["topology"].items() if value is not None}
-    values["network"] = {key: _shown(value) for key, value in model.network.items()}
     return values
 
 
@@ -180,7 +181,9 @@ def _validate(
     if "network" in given:
         problems.add(("network",), f"unknown key{nearest('network', _file_keys(model))}")
     try:
-        made = model.model_validate({**given, "network": links})
+        made = model.model_validate(
+            {**given, "network": {key: _shown(value) for key, value in links.items()}}
+        )
     except ValidationError as error:
         for detail in error.errors():
             path = _real_path(detail["loc"])
@@ -273,6 +276,12 @@ def _check_factors(
             tried.append((value, shown, origin))
         factors.append((key, tried))
     return factors
+
+
+def _remove(data: dict[str, Any], path: tuple[str, ...]) -> None:
+    for part in path[:-1]:
+        data = data.get(part, {})
+    data.pop(path[-1], None)
 
 
 def _lookup(data: Any, path: tuple[str, ...]) -> Any:

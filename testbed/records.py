@@ -1,0 +1,69 @@
+"""One run's record on disk: written by the runner's workers, read by the results. Atomic, and last.
+
+Decides the files of `runs/RUN_ID/` and what makes a run finished: `record.json` is there. It is written
+under another name, flushed to the disk and renamed, after the rows, so that an interrupt or `kill -9`
+leaves a whole record or none. In the simulator it holds nothing but what the seed decides, so that the same
+seed gives the same bytes; wall-clock times are in `timing.json` beside it.
+Must not know how runs are made or judged, and imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+RECORD = "record.json"
+ROWS = "rows.json"
+TIMING = "timing.json"
+LOG = "run.log"
+FAILURE = "failure.txt"
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """All of `text` under `path`, or what was there before."""
+    beside = path.with_name(path.name + ".partial")
+    with beside.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+
+
+def write_run(
+    directory: Path, record: dict[str, Any], rows: Iterable[dict[str, Any]], timing: dict[str, Any]
+) -> None:
+    """Rows and times first, the record last."""
+    rows = list(rows)
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    table = {"columns": columns, "rows": [[row.get(key) for key in columns] for row in rows]}
+    write_atomically(directory / ROWS, json.dumps(table, separators=(",", ":")))
+    write_atomically(directory / TIMING, json.dumps(timing, indent=1))
+    write_atomically(directory / RECORD, json.dumps(record, indent=1))
+
+
+def read_record(directory: Path) -> dict[str, Any] | None:
+    """The record of a finished run; None for one that never finished."""
+    try:
+        record: dict[str, Any] = json.loads((directory / RECORD).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    return record
+
+
+def read_rows(directory: Path) -> list[dict[str, Any]]:
+    table = json.loads((directory / ROWS).read_text(encoding="utf-8"))
+    return [dict(zip(table["columns"], row, strict=True)) for row in table["rows"]]
+
+
+def finished_runs(output: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Every finished run of an output directory, in the order of cells, repeats and tries."""
+    found = []
+    for directory in (output / "runs").glob("*/"):
+        record = read_record(directory)
+        if record is not None:
+            found.append(((record["cell"], record["repeat"], record["try"]), directory, record))
+    for _, directory, record in sorted(found, key=lambda entry: entry[0]):
+        yield directory, record

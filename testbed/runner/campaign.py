@@ -1,0 +1,178 @@
+"""Runs everything that an experiment still lacks: order, tries, parallelism, what is said meanwhile.
+
+Decides how many runs overlap, when a run is tried again (three tries, all kept), and how a campaign ends.
+Runs start in the order of the file. Must not know how a run is executed (backends.py) or stored (store.py,
+testbed/records.py), and draws nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from testbed.errors import MachineError, RunFailed, UserError
+from testbed.records import finished_runs, write_atomically
+from testbed.runner import environment
+from testbed.runner.backends import BACKENDS
+from testbed.runner.experiment import Campaign, written
+from testbed.runner.pool import Pool
+from testbed.runner.store import TRIES, Run, Store, open_store
+
+LABS_PER_CORE = 2.5  # most of a lab's time is waiting: for arrivals, delays and retransmission timers
+
+
+@dataclass(slots=True)
+class Progress:
+    """What whoever watches may show. `total` counts runs, those of earlier sessions included."""
+
+    directory: Path
+    total: int
+    done: int = 0
+    earlier: int = 0
+    again: int = 0  # tries beyond the first
+    running: list[str] = field(default_factory=list)
+    last: str = ""
+
+
+@dataclass(slots=True)
+class Finished:
+    """A campaign's end: where it is and what did not work, run by run."""
+
+    directory: Path
+    done: int
+    moved: Path | None
+    failures: list[str]
+
+    def check(self) -> None:
+        """RunFailed where any run failed or stayed invalid."""
+        if self.failures:
+            raise RunFailed("\n".join(self.failures))
+
+
+def default_jobs(net: str) -> int:
+    cores = len(os.sched_getaffinity(0))
+    return cores if net == "sim" else max(2, round(LABS_PER_CORE * cores))
+
+
+def run_campaign(
+    campaign: Campaign,
+    *,
+    net: str,
+    way: str,
+    out: Path | None = None,
+    jobs: int | None = None,
+    fresh: bool = False,
+    watch: Callable[[Progress], None] = lambda progress: None,
+    backend: str | None = None,
+) -> Finished:
+    """Runs what is missing and returns where it is. `way` says in words how: it goes into the evidence.
+
+    `backend` is "module:function", by default the one of `net`. KeyboardInterrupt passes through once every
+    worker has ended; finished runs stay, and the next call goes on behind them.
+    """
+    campaign = with_net(campaign, net)
+    store = open_store(campaign, out, net, fresh)
+    try:
+        size = jobs or campaign.experiment.jobs or default_jobs(net)
+        evidence = environment.describe(campaign, net, way, size)
+        write_atomically(store.directory / "environment.json", _json(evidence))
+        failures = _run_missing(store, net, size, backend or BACKENDS[net], str(evidence["commit"]), watch)
+        failures += _never_valid(store)
+        return Finished(store.directory, len(list(finished_runs(store.directory))), store.moved, failures)
+    finally:
+        store.close()
+
+
+def with_net(campaign: Campaign, net: str) -> Campaign:
+    """The campaign with its way of running settled: that belongs to the resolved experiment."""
+    experiment = campaign.experiment.model_copy(update={"net": net})
+    return Campaign(campaign.name, experiment, campaign.cells, campaign.document, campaign.source)
+
+
+def _run_missing(
+    store: Store, net: str, size: int, backend: str, commit: str, watch: Callable[[Progress], None]
+) -> list[str]:
+    pending = store.pending()
+    total = len(store.campaign.cells) * store.campaign.experiment.repeats
+    progress = Progress(store.directory, total, total - len(pending), total - len(pending))
+    watch(progress)
+    if not pending:
+        return []
+    runs = {run.name: run for run in pending}
+    jobs = deque(_job(store, run, net, backend, commit) for run in pending)
+    failures: list[str] = []
+    with Pool(min(size, len(pending))) as pool:
+
+        def started(job: dict[str, Any]) -> None:
+            store.start(runs[job["name"]])
+            progress.running.append(job["name"])
+
+        for job, reply in pool.run(jobs, started, lambda: watch(progress)):
+            run = runs[job["name"]]
+            progress.running.remove(run.name)
+            message = reply["message"]
+            if reply["status"] == "user":
+                raise UserError(message)
+            if reply["status"] == "machine":
+                raise MachineError(message)
+            if reply["status"] == "failed":
+                store.fail(run, message)
+                failures.append(f"{store.runs / run.name}: failed: {message}")
+            if reply["status"] == "invalid" and run.attempt < TRIES:
+                again = store.run(run.plan, run.repeat, run.attempt + 1)
+                runs[again.name] = again
+                jobs.appendleft(_job(store, again, net, backend, commit))
+                progress.again += 1
+                progress.last = f"{run.name} is invalid: {message}"
+            else:
+                progress.done += 1
+                progress.last = f"{run.name}: {message or 'done'}"
+            watch(progress)
+    return failures
+
+
+def _job(store: Store, run: Run, net: str, backend: str, commit: str) -> dict[str, Any]:
+    experiment = store.campaign.experiment
+    return {
+        "name": run.name,
+        "backend": backend,
+        "directory": str((store.runs / run.name).absolute()),
+        "cell": written(run.plan.cell),
+        "seed": run.seed,
+        "capture": experiment.capture,
+        "links": experiment.links,
+        "record": {
+            "run": run.name,
+            "cell": run.plan.index,
+            "factors": dict(run.plan.factors),
+            "settings": written(run.plan.cell),
+            "repeat": run.repeat,
+            "try": run.attempt,
+            "seed": run.seed,
+            "net": net,
+            "links_by": experiment.links if net == "mininet" else None,
+            "commit": commit,
+        },
+    }
+
+
+def _never_valid(store: Store) -> list[str]:
+    """The cells whose tries are used up, of this session and of earlier ones."""
+    tried: dict[tuple[int, int], list[dict[str, Any]]] = {}
+    for _, record in finished_runs(store.directory):
+        tried.setdefault((record["cell"], record["repeat"]), []).append(record)
+    lines = []
+    for records in tried.values():
+        if len(records) >= TRIES and all(record["invalid"] for record in records):
+            last = records[-1]
+            lines.append(f"{store.runs / last['run']}: invalid after {len(records)} tries: {last['invalid']}")
+    return lines
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=1, default=str) + "\n"

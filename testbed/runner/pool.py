@@ -1,0 +1,130 @@
+"""Worker processes: one job each at a time, and none of them outlives the runner.
+
+Decides how jobs reach workers (`python -m testbed.runner.worker`, one JSON line in, one out) and how they
+end. A worker holds the read end of a pipe whose only write end is the runner's: end of file, whatever the
+reason, `kill -9` included, ends it and with it the lab that hangs on it. Workers have a session of their own,
+so that Ctrl-C reaches the runner alone. Must not know what a job is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+GRACE = 20.0  # seconds that a worker has to take its lab down once its pipe has closed
+
+
+@dataclass(slots=True)
+class _Worker:
+    process: subprocess.Popen[bytes]
+    job: dict[str, Any] | None = None
+    heard: bytes = b""
+
+
+class Pool:
+    """Use as a context manager; leaving it ends every worker."""
+
+    def __init__(self, size: int, command: list[str] | None = None) -> None:
+        self.size = size
+        self.command = command or [sys.executable, "-m", "testbed.runner.worker"]
+        self._workers: list[_Worker] = []
+        self._selector = selectors.DefaultSelector()
+
+    def __enter__(self) -> Pool:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for worker in self._workers:
+            if worker.process.stdin:
+                with contextlib.suppress(OSError):
+                    worker.process.stdin.close()
+        for worker in self._workers:
+            try:
+                worker.process.wait(GRACE)
+            except subprocess.TimeoutExpired:
+                worker.process.kill()
+                worker.process.wait()
+            if worker.process.stdout:
+                worker.process.stdout.close()
+        self._workers.clear()
+        self._selector.close()
+
+    def run(
+        self,
+        jobs: deque[dict[str, Any]],
+        started: Callable[[dict[str, Any]], None] = lambda job: None,
+        wake: Callable[[], None] = lambda: None,
+        every: float = 0.5,
+    ) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+        """Yields (job, reply) as they end; the caller may add to `jobs` meanwhile. `started` is told of a job
+        before a worker gets it; `wake` is called now and then, for whoever shows progress."""
+        while jobs or any(worker.job for worker in self._workers):
+            self._feed(jobs, started)
+            for key, _ in self._selector.select(every):
+                worker: _Worker = key.data
+                reply = self._hear(worker)
+                if reply is not None:
+                    job, worker.job = worker.job, None
+                    assert job is not None
+                    yield job, reply
+            wake()
+
+    def _feed(self, jobs: deque[dict[str, Any]], started: Callable[[dict[str, Any]], None]) -> None:
+        idle = deque(worker for worker in self._workers if worker.job is None)
+        while jobs and (idle or len(self._workers) < self.size):
+            worker = idle.popleft() if idle else self._start()
+            worker.job = jobs.popleft()
+            started(worker.job)
+            assert worker.process.stdin is not None
+            # A worker that has died shows itself as end of file on its other pipe.
+            with contextlib.suppress(BrokenPipeError):
+                worker.process.stdin.write(json.dumps(worker.job).encode() + b"\n")
+                worker.process.stdin.flush()
+
+    def _start(self) -> _Worker:
+        process = subprocess.Popen(
+            self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+        )
+        worker = _Worker(process)
+        assert process.stdout is not None
+        self._selector.register(process.stdout, selectors.EVENT_READ, worker)
+        self._workers.append(worker)
+        return worker
+
+    def _hear(self, worker: _Worker) -> dict[str, Any] | None:
+        assert worker.process.stdout is not None
+        data = os.read(worker.process.stdout.fileno(), 1 << 16)
+        if not data:
+            return self._bury(worker)
+        worker.heard += data
+        line, newline, rest = worker.heard.partition(b"\n")
+        if not newline:
+            return None
+        worker.heard = rest
+        reply: dict[str, Any] = json.loads(line)
+        return reply
+
+    def _bury(self, worker: _Worker) -> dict[str, Any] | None:
+        assert worker.process.stdout is not None
+        self._selector.unregister(worker.process.stdout)
+        worker.process.stdout.close()
+        if worker.process.stdin:
+            with contextlib.suppress(OSError):
+                worker.process.stdin.close()
+        status = worker.process.wait()
+        self._workers.remove(worker)
+        if worker.job is None:
+            return None
+        how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
+        return {"status": "failed", "message": f"its worker process {how}"}

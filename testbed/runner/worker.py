@@ -1,0 +1,101 @@
+"""A worker process: takes jobs from its standard input, runs them one by one, writes their records.
+
+Decides what a job's outcome means for the runner: valid, invalid, failed, or an error of the user's or the
+machine's that ends the campaign. Ends, in the middle of a run if need be, when its standard input does:
+that is how it follows a runner that was interrupted or killed.
+
+A job: {"backend": "module:function", "directory", "record": {...}, "cell": {...}, "seed", ...}; the backend
+gets a `Job` and returns a RunOutcome.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import queue
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+from testbed.errors import MachineError, RunFailed, UserError
+from testbed.records import LOG, write_run
+from testbed.runner.backends import Backend, Job
+from testbed.runner.spec import Cell
+from testbed.workloads import RunOutcome
+
+
+def main() -> None:
+    replies = os.fdopen(os.dup(1), "w", buffering=1)
+    jobs: queue.SimpleQueue[str] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(jobs,), daemon=True).start()
+    while True:
+        message = json.loads(jobs.get())
+        replies.write(json.dumps(run(message)) + "\n")
+
+
+def _listen(jobs: queue.SimpleQueue[str]) -> None:
+    for line in sys.stdin:
+        jobs.put(line)
+    os._exit(0)  # the runner is gone: whatever runs here is of no use to anyone
+
+
+def run(message: dict[str, Any]) -> dict[str, Any]:
+    """One job: its log, its run, its record."""
+    directory = Path(message["directory"])
+    log = os.open(directory / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)
+    began = time.time()
+    try:
+        job = Job(
+            cell=Cell.model_validate(message["cell"]),
+            seed=message["seed"],
+            directory=directory,
+            capture=message["capture"],
+            links=message["links"],
+        )
+        outcome = _backend(message["backend"])(job)
+    except UserError as error:
+        return {"status": "user", "message": str(error)}
+    except MachineError as error:
+        return {"status": "machine", "message": str(error)}
+    except RunFailed as error:
+        return {"status": "failed", "message": str(error)}
+    except Exception as error:
+        traceback.print_exc()
+        sys.stderr.flush()
+        return {"status": "failed", "message": f"{type(error).__name__}: {error}; see {directory / LOG}"}
+    write_run(directory, _record(message["record"], outcome), outcome.rows, _timing(began))
+    status = "valid" if outcome.invalid is None else "invalid"
+    return {"status": status, "message": outcome.invalid or ""}
+
+
+def _backend(name: str) -> Backend:
+    module, _, function = name.partition(":")
+    found: Backend = getattr(importlib.import_module(module), function)
+    return found
+
+
+def _record(head: dict[str, Any], outcome: RunOutcome) -> dict[str, Any]:
+    return {
+        **head,
+        "invalid": outcome.invalid,
+        "elapsed_ns": outcome.elapsed_ns,
+        "counters": outcome.counters,
+        "links": outcome.links,
+        "fidelity": outcome.fidelity,
+        "captures": outcome.captures,
+    }
+
+
+def _timing(began: float) -> dict[str, Any]:
+    return {"began": began, "wall_seconds": time.time() - began, "cpu_seconds": time.process_time()}
+
+
+if __name__ == "__main__":
+    main()
