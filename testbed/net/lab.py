@@ -1,0 +1,177 @@
+"""The lab itself, inside its namespaces: builds the network, runs the programs in it, gathers their reports.
+
+Decides the order of things: nodes and links, settings, wires, servers, clients; then the ends in reverse.
+The clients' end is the run's end. What goes wrong travels to the runner as a Result. Namespaces and their
+end are launch.py's. Knows nothing of protocols and records beyond their file format.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from mininet.cli import CLI
+from mininet.net import Mininet
+
+from testbed.errors import TestbedError
+from testbed.net import mininet_net
+from testbed.net.configure import configure, dropped
+from testbed.net.job import JOB, NODES, RESULT, Job, Result, read, write
+from testbed.net.programs import Program, wait_for
+from testbed.plan import NetPlan
+from testbed.workloads import HostSpec, RunOutcome
+
+_STAND_IN = Path(__file__).with_name("mnexec.py")
+
+
+def main(directory: str, mode: str) -> int:
+    folder = Path(directory)
+    try:
+        job = read(folder / JOB, Job)
+        _set_path()
+        lab = Lab(job, folder)
+        if mode == "run":
+            result = Result(outcome=lab.run())
+        else:
+            lab.shell() if mode == "shell" else lab.hold()
+            result = Result(outcome=lab.outcome)
+    except TestbedError as error:
+        result = Result(status=error.status, message=str(error))
+    write(folder / RESULT, Result, result)
+    return result.status
+
+
+class Lab:
+    """A running network. `outcome` fills as programs end."""
+
+    def __init__(self, job: Job, folder: Path) -> None:
+        self.job, self.folder = job, folder
+        self.outcome = RunOutcome()
+        self.net: Mininet = mininet_net.build(job.plan, wires_of(job.plan, job.capture))
+        self.pids = {node.name: self.net[node.name].pid for node in job.plan.nodes}
+        cpus = sorted(os.sched_getaffinity(0))
+        configure(job.plan, self.pids, cpus[job.seed % len(cpus)])
+        self.wires = self._start_wires()
+        write(folder / NODES, dict[str, int], self.pids)
+
+    def run(self) -> RunOutcome:
+        idle, total = _cpu_times()
+        servers = [self._start_host(spec) for spec in self.job.hosts if spec.role == "server"]
+        clients = [self._start_host(spec) for spec in self.job.hosts if spec.role == "client"]
+        late = wait_for(clients, [*servers, *self._wires()], self.job.timeout)
+        if late:
+            self._invalid(f"{late[0].name} had not finished after {self.job.timeout:g} s")
+        for program in (*late, *servers):
+            program.end()
+        for program in (*clients, *servers):
+            self._gather(program)
+        self._end_wires()
+        idle_now, total_now = _cpu_times()
+        self.outcome.fidelity["machine_cpu_share"] = 1 - (idle_now - idle) / max(total_now - total, 1)
+        return self.outcome
+
+    def shell(self) -> None:
+        """Mininet's command line on this network."""
+        CLI(self.net)
+        self._end_wires()
+
+    def hold(self) -> None:
+        """Keeps the network up until standard input ends."""
+        print("ready", flush=True)
+        while os.read(0, 4096):
+            pass
+        self._end_wires()
+
+    def _start_wires(self) -> Program | None:
+        ends = mininet_net.taps(self.net)
+        if not ends:
+            return None
+        links = [
+            {
+                "name": name,
+                "a_fd": a,
+                "b_fd": b,
+                "a_name": self.job.plan.link(name).a.name,
+                "b_name": self.job.plan.link(name).b.name,
+                "forward": asdict(self.job.plan.link(name).forward),
+                "backward": asdict(self.job.plan.link(name).backward),
+                "capture": str(self.folder / f"{name}.pcapng") if self.job.capture else None,
+            }
+            for name, (a, b) in ends.items()
+        ]
+        spec = {"seed": self.job.seed, "links": links}
+        (self.folder / "wires.json").write_text(json.dumps(spec, indent=1))
+        inherited = [descriptor for pair in ends.values() for descriptor in pair]
+        program = Program("wires", "testbed.drive.wires", self.folder, pass_fds=inherited)
+        program.wait_ready()
+        mininet_net.release(self.net)
+        return program
+
+    def _start_host(self, spec: HostSpec) -> Program:
+        write(self.folder / f"{spec.name}.json", HostSpec, spec)
+        program = Program(spec.name, "testbed.drive.host", self.folder, start=self.net[spec.name].popen)
+        program.wait_ready()
+        return program
+
+    def _wires(self) -> list[Program]:
+        return [self.wires] if self.wires else []
+
+    def _gather(self, program: Program) -> None:
+        report = program.report()
+        self.outcome.rows.extend(report["rows"])
+        self.outcome.counters[program.name] = report["counters"]
+        self.outcome.elapsed_ns = max(self.outcome.elapsed_ns, report["elapsed_ns"])
+        for name, value in report["fidelity"].items():
+            self.outcome.fidelity[f"{program.name}_{name.removeprefix('host_')}"] = value
+        self._invalid(report.get("invalid"))
+
+    def _end_wires(self) -> None:
+        lost = dropped(self.job.plan, self.pids)
+        if lost:
+            counts = ", ".join(f"{count} at {name}" for name, count in lost.items())
+            self._invalid(f"the machine itself dropped packets: {counts}")
+        if self.wires is None:
+            return
+        self.wires.end()
+        report = self.wires.report()
+        self.outcome.links.update(report["links"])
+        self.outcome.fidelity.update(report["fidelity"])
+        self.outcome.captures.extend(report["captures"])
+        self._invalid(report.get("invalid"))
+        self.wires = None
+
+    def _invalid(self, why: str | None) -> None:
+        if why:
+            self.outcome.invalid = f"{self.outcome.invalid}; {why}" if self.outcome.invalid else why
+
+
+def wires_of(plan: NetPlan, capture: bool) -> list[str]:
+    """The links that must be wires: all that shape, and for captures the first link of a path without one."""
+    wanted = [link.name for link in plan.links if link.shaped]
+    if capture:
+        for path in plan.paths:
+            if not any(name in wanted for name, _ in path.up):
+                wanted.append(path.up[0][0])
+    return wanted
+
+
+def _set_path() -> None:
+    """Programs find `testbed` and `mnexec`, whatever the caller's PATH was."""
+    folders = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"]
+    os.environ["PATH"] = os.pathsep.join(folders)
+    if not any((Path(folder) / "mnexec").is_file() for folder in os.get_exec_path()):
+        place = Path("/run/testbed")  # the lab's own /run
+        place.mkdir()
+        program = place / "mnexec"
+        program.write_text(f'#!/bin/sh\nexec {sys.executable} -S -E {_STAND_IN} "$@"\n')
+        program.chmod(0o755)
+        os.environ["PATH"] += os.pathsep + str(place)
+
+
+def _cpu_times() -> tuple[int, int]:
+    """The machine's idle and total CPU time so far, in ticks."""
+    values: list[int] = [int(word) for word in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+    return values[3] + values[4], sum(values)

@@ -1,0 +1,110 @@
+"""`python -m testbed.net.launch LIFE_FD DIRECTORY MODE`: a lab's namespaces and their first process.
+
+Decides a lab's life: three processes stand above everything in it. This one makes the namespaces and waits
+outside. Its child is process 1 inside; it collects orphans and watches LIFE_FD, a pipe whose other end only
+the runner holds: end of file, however the runner went, ends process 1 and with it, by the kernel's hand,
+everything in the lab. Its child in turn is the lab (lab.py). MODE is `run`, `shell` or `check`; `check`
+says which namespaces are to be had. Knows nothing of networks. Read first: pid_namespaces(7), on what
+happens when process 1 ends.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+from collections.abc import Callable
+
+from testbed.errors import TestbedError
+from testbed.net.namespaces import furnish, separate
+
+ENDED_WITH_RUNNER = 143
+
+
+def _guard(life: int, program: Callable[[], int]) -> int:
+    """Process 1: runs the program, and ends with it or with the runner, whichever goes first."""
+    wake, poke = os.pipe()
+    for end in (wake, poke):
+        os.set_blocking(end, False)
+    signal.set_wakeup_fd(poke, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    child = os.fork()
+    if child == 0:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        for descriptor in (wake, poke, life):
+            os.close(descriptor)
+        _leave(program)
+    poller = select.poll()
+    poller.register(life, select.POLLIN)
+    poller.register(wake, select.POLLIN)
+    while True:
+        for descriptor, _ in poller.poll():
+            if descriptor == life and not os.read(life, 1):
+                return ENDED_WITH_RUNNER
+            if descriptor == wake:
+                os.read(wake, 4096)
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return 1
+            if pid == 0:
+                break
+            if pid == child:
+                return _exit_status(status)
+
+
+def _leave(program: Callable[[], int]) -> None:
+    """Runs a forked child to its end; it never returns into the parent's code."""
+    status = 1
+    try:
+        status = program()
+    except TestbedError as error:
+        print(error, file=sys.stderr)
+        status = error.status
+    except KeyboardInterrupt:
+        status = 130
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def _exit_status(status: int) -> int:
+    return os.waitstatus_to_exitcode(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
+
+
+def launch(life: int, directory: str, mode: str) -> int:
+    def program() -> int:
+        if mode == "check":
+            print(way)
+            return 0
+        from testbed.net.lab import main  # with Mininet behind it, and only in the lab itself
+
+        if mode == "shell":
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        return main(directory, mode)
+
+    def first() -> int:
+        furnish(keep=directory)
+        return _guard(life, program)
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the runner decides; a lab ends by its pipe
+    way = separate()
+    child = os.fork()
+    if child == 0:
+        _leave(first)
+    os.close(life)
+    return _exit_status(os.waitpid(child, 0)[1])
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(launch(int(sys.argv[1]), sys.argv[2], sys.argv[3]))
+    except TestbedError as problem:
+        print(problem, file=sys.stderr)
+        sys.exit(problem.status)

@@ -1,0 +1,75 @@
+"""Can this machine run a lab, as this user, and in which way?
+
+Decides what a lab needs and the command that mends each lack. It tries, rather than reads settings: the
+namespaces are really made (and gone again) and /dev/net/tun is really opened. Knows nothing of plans.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from functools import lru_cache
+from typing import Literal
+
+from testbed.errors import MachineError
+
+Way = Literal["root", "user"]
+_SEARCH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
+
+
+@lru_cache(maxsize=1)
+def check() -> Way:
+    """'root' or 'user' (a user namespace); MachineError where neither can be had."""
+    if sys.platform != "linux":
+        raise MachineError(
+            "a lab needs Linux; here there is the simulator: --net sim, or the Vagrant VM: vagrant up"
+        )
+    if not shutil.which("bash", path=_SEARCH):
+        raise MachineError("a lab needs bash: apt-get install bash")
+    _check_tun()
+    return namespaces()
+
+
+def namespaces() -> Way:
+    """Which namespaces this user may have; tried in a process of its own."""
+    inside, outside = os.pipe()
+    try:
+        tried = subprocess.run(
+            [sys.executable, "-m", "testbed.net.launch", str(inside), "/", "check"],
+            pass_fds=[inside],
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+        )
+    finally:
+        os.close(inside)
+        os.close(outside)
+    way = tried.stdout.strip()
+    if way == "root":
+        return "root"
+    if way == "user":
+        return "user"
+    raise MachineError(
+        tried.stderr.strip().splitlines()[-1] if tried.stderr.strip() else "no namespaces are to be had here"
+    )
+
+
+def has_mnexec() -> bool:
+    """Without Mininet's own mnexec (apt-get install mininet) a slower stand-in is used."""
+    return shutil.which("mnexec", path=_SEARCH) is not None
+
+
+def _check_tun() -> None:
+    device = "/dev/net/tun"
+    try:
+        os.close(os.open(device, os.O_RDWR | os.O_CLOEXEC))
+    except FileNotFoundError:
+        raise MachineError(
+            f"{device} is missing: sudo modprobe tun, or mkdir -p /dev/net && mknod {device} c 10 200"
+        ) from None
+    except OSError as error:
+        raise MachineError(
+            f"{device} cannot be opened ({error.strerror}): sudo chmod 0666 {device}, or run as root"
+        ) from None

@@ -1,0 +1,211 @@
+"""A lab from the outside: started, fed, waited for, and gone when this returns, whatever happened.
+
+Decides how a runner holds a lab: by a pipe that only it can keep open. When the runner goes, kill -9
+included, the kernel closes the pipe and the lab ends itself (launch.py). Safe from several threads at once;
+each call has a process, namespaces and a directory of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+from testbed.errors import RunFailed, UserError
+from testbed.net.job import JOB, LOG, NODES, RESULT, Job, Result, error_of, read, tail, write
+from testbed.net.machine import check
+from testbed.plan import NetPlan
+from testbed.workloads import HostSpec, RunOutcome
+
+STARTED_WITHIN = 60.0  # seconds for building a network on a busy machine
+ENDED_WITHIN = 30.0
+
+
+def run_in_lab(
+    plan: NetPlan,
+    hosts: Sequence[HostSpec],
+    seed: int,
+    *,
+    directory: Path,
+    capture: bool = False,
+    timeout: float = 600.0,
+) -> RunOutcome:
+    """One run of `hosts` on `plan` in a lab of its own; blocks. `timeout`: seconds that the clients may take.
+
+    `directory` takes the specifications, reports, logs and captures. UserError, MachineError, RunFailed.
+    """
+    for spec in hosts:
+        for address in spec.addresses:
+            if plan.owner(address) != spec.name:
+                plan.node(spec.name)
+                raise UserError(
+                    f"host {spec.name} has no address {address}; it has {', '.join(plan.addresses(spec.name))}"
+                )
+    check()
+    job = Job(plan, tuple(hosts), seed, capture, timeout)
+    with _started(job, directory, "run") as process:
+        try:
+            process.wait(timeout + STARTED_WITHIN + ENDED_WITHIN)
+        except subprocess.TimeoutExpired:
+            raise RunFailed(f"the lab did not end; see {directory / LOG}\n{tail(directory / LOG)}") from None
+        return _result(process, directory).unwrap()
+
+
+def shell(plan: NetPlan) -> None:
+    """Mininet's command line on a lab, at this terminal, until the user leaves it."""
+    check()
+    with tempfile.TemporaryDirectory(prefix="testbed-") as place:
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the command in the lab
+        try:
+            with _started(Job(plan), Path(place), "shell") as process:
+                process.wait()
+                _result(process, Path(place)).unwrap()
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+
+class Lab:
+    """A lab held open, to run any program in its nodes: `with Lab(plan) as lab: lab.run("r1", ["ip", "a"])`."""
+
+    def __init__(
+        self, plan: NetPlan, *, directory: Path | None = None, capture: bool = False, seed: int = 1
+    ) -> None:
+        self._place = None if directory else tempfile.TemporaryDirectory(prefix="testbed-")
+        self.directory = directory or Path(self._place.name if self._place else "")
+        self._job = Job(plan, (), seed, capture)
+        self.outcome: RunOutcome | None = None
+
+    def __enter__(self) -> Self:
+        check()
+        self._lab = _started(self._job, self.directory, "hold", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.process = self._lab.__enter__()
+        try:
+            if self._read_line() != b"ready\n":
+                self.process.wait(ENDED_WITHIN)
+                _result(self.process, self.directory).unwrap()
+                raise RunFailed(f"the lab did not start; {tail(self.directory / LOG)}")
+            self._inner = read(self.directory / NODES, dict[str, int])
+            self._outer = _outer_pids(self.process.pid)
+        except BaseException:
+            self._lab.__exit__(*sys.exc_info())
+            raise
+        return self
+
+    def __exit__(self, *problem: Any) -> None:
+        try:
+            assert self.process.stdin is not None
+            self.process.stdin.close()
+            self.process.wait(ENDED_WITHIN)
+            result = _result(self.process, self.directory)
+            self.outcome = result.outcome
+            if problem[0] is None:
+                result.unwrap()
+        finally:
+            self._lab.__exit__(None, None, None)
+            if self._place:
+                self._place.cleanup()
+
+    def pid(self, node: str) -> int:
+        """The pid, as seen from here, of a process in the node's namespaces."""
+        self._job.plan.node(node)
+        return self._outer[self._inner[node]]
+
+    def popen(self, node: str, command: Sequence[str], **options: Any) -> subprocess.Popen[Any]:
+        """Starts a command in a node; it ends with the lab at the latest."""
+        enter = [sys.executable, "-m", "testbed.net.enter", str(self.pid(node)), *command]
+        return subprocess.Popen(enter, **options)
+
+    def run(
+        self, node: str, command: Sequence[str], *, timeout: float = 60.0
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs a command in a node to its end, output as text."""
+        process = self.popen(node, command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        try:
+            out, err = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            raise
+        return subprocess.CompletedProcess(list(command), process.returncode, out, err)
+
+    def _read_line(self) -> bytes:
+        assert self.process.stdout is not None
+        if not select.select([self.process.stdout], [], [], STARTED_WITHIN)[0]:
+            return b""
+        line: bytes = self.process.stdout.readline()
+        return line
+
+
+@contextmanager
+def _started(job: Job, directory: Path, mode: str, **options: Any):  # type: ignore[no-untyped-def]
+    """The launcher of a lab; on leaving, the lab is gone."""
+    directory.mkdir(parents=True, exist_ok=True)
+    directory = directory.resolve()
+    (directory / RESULT).unlink(missing_ok=True)
+    write(directory / JOB, Job, job)
+    inside, outside = os.pipe()
+    try:
+        with (directory / LOG).open("wb") as log:
+            if mode != "shell":  # a terminal's Ctrl-C is the runner's business
+                options = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log, **options}
+                options["start_new_session"] = True
+            command = [sys.executable, "-m", "testbed.net.launch", str(inside), str(directory), mode]
+            process = subprocess.Popen(command, pass_fds=[inside], **options)
+        os.close(inside)
+        inside = -1
+        try:
+            yield process
+        finally:
+            os.close(outside)
+            outside = -1
+            process.wait()
+            for pipe in (process.stdin, process.stdout):
+                if pipe:
+                    pipe.close()
+    finally:
+        for descriptor in (inside, outside):
+            if descriptor >= 0:
+                os.close(descriptor)
+
+
+def _result(process: subprocess.Popen[bytes], directory: Path) -> Result:
+    try:
+        return read(directory / RESULT, Result)
+    except FileNotFoundError:
+        status = process.returncode
+        raise error_of(
+            status, tail(directory / LOG) or f"the lab ended with status {status} and no word"
+        ) from None
+
+
+def _outer_pids(launcher: int) -> dict[int, int]:
+    """Pid inside the lab -> pid as seen from here, for all processes below the launcher."""
+    parents: dict[int, int] = {}
+    inner: dict[int, int] = {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdecimal():
+            try:
+                status = dict(
+                    line.split(":\t", 1)
+                    for line in (folder / "status").read_text().splitlines()
+                    if ":\t" in line
+                )
+            except OSError:
+                continue  # it ended meanwhile
+            parents[int(folder.name)] = int(status["PPid"])
+            inner[int(folder.name)] = int(status["NSpid"].split()[-1])
+    found = {}
+    for pid in inner:
+        here: int | None = pid
+        while here and here != launcher:
+            here = parents.get(here)
+        if here == launcher and pid != launcher:
+            found[inner[pid]] = pid
+    return found
