@@ -52,27 +52,16 @@ SERVERS: dict[str, Callable[[HostSpec], Application]] = {
 }
 
 
-class Host:
-    """After each `start`, `handle_segment`, `handle_timeout`: `poll_transmit` till None, then `poll_timeout`.
+class Hosted:
+    """An endpoint and an application. The contract with a driver:
 
-    `entropy` makes keys and sequence numbers, `rng` the application's own choices (arrival times).
+    after each `start`, `handle_segment`, `handle_timeout`: `poll_transmit` until None, then `poll_timeout`.
     """
 
-    def __init__(
-        self,
-        spec: HostSpec,
-        entropy: Callable[[int], bytes],
-        rng: random.Random,
-        trace: Callable[[TraceRecord], None] | None = None,
-    ) -> None:
-        self.spec = spec
-        self.name = spec.name
-        self.endpoint = Endpoint(entropy=entropy, trace=trace)
-        kind = spec.workload.type
-        self.application: Application = (
-            CLIENTS[kind](spec, rng) if spec.role == "client" else SERVERS[kind](spec)
-        )
-        self.poll_transmit = self.endpoint.poll_transmit
+    def __init__(self, endpoint: Endpoint, application: Application) -> None:
+        self.endpoint = endpoint
+        self.application = application
+        self.poll_transmit = endpoint.poll_transmit
 
     def start(self, now: int) -> None:
         self.application.start(now, self.endpoint)
@@ -119,3 +108,23 @@ class Host:
 
     def counters(self) -> dict[str, int]:
         return dict(self.endpoint.counters)
+
+
+class Host(Hosted):
+    """The host that a specification describes.
+
+    `entropy` makes keys and sequence numbers, `rng` the application's own choices (arrival times).
+    """
+
+    def __init__(
+        self,
+        spec: HostSpec,
+        entropy: Callable[[int], bytes],
+        rng: random.Random,
+        trace: Callable[[TraceRecord], None] | None = None,
+    ) -> None:
+        kind = spec.workload.type
+        application = CLIENTS[kind](spec, rng) if spec.role == "client" else SERVERS[kind](spec)
+        super().__init__(Endpoint(entropy=entropy, trace=trace), application)
+        self.spec = spec
+        self.name = spec.name
