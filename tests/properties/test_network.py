@@ -100,7 +100,7 @@ def respond(side: Side, event: Event) -> None:
 
 
 def talk(pair: Pair, request: bytes, response: bytes) -> None:
-    """A request, a response sent without waiting for it, both ends closing; then silence, or patience's end."""
+    """A request, a response sent without waiting for it, both close; then silence, or patience ends."""
     pair.server.on_event = lambda side, event: _answer(side, event, response)
     pair.client.on_event = respond
     number = pair.connect()
