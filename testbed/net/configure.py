@@ -27,13 +27,14 @@ from testbed.plan import NetPlan, RoutePlan
 FIRST_TABLE = (
     1000  # routing table and rule priority of a node's first source address; the stack uses 1 to 100
 )
+QUEUE = 5000  # frames between a node and the wire process: only the link model is to drop
 _PERMANENT = 0x80  # NUD_PERMANENT, linux/neighbour.h
 _CONNECTED = 253  # RT_SCOPE_LINK, linux/rtnetlink.h
 _SYSCTL = Path("/proc/sys")
 
 
 def configure(plan: NetPlan, pids: Mapping[str, int], cpu: int) -> None:
-    """Sets up every node. `pids`: a process in each node's namespaces; `cpu` takes all of the lab's packets."""
+    """Sets up every node. `pids`: a process in each node's namespaces; `cpu` takes all packets of the lab."""
     for node in plan.nodes:
         inside(pids[node.name], lambda node=node: _set_up(plan, node.name, cpu))  # type: ignore[misc]
     for node in plan.nodes:
@@ -110,6 +111,7 @@ def _set_up(plan: NetPlan, node: str, cpu: int) -> None:
 def _addresses(kernel: IPRoute, plan: NetPlan, node: str, indexes: Mapping[str, int]) -> None:
     for end in plan.interfaces(node):
         index = indexes[end.name]
+        kernel.link("set", index=index, address=end.mac, txqlen=QUEUE)
         for text in end.addresses:
             address = ipaddress.ip_interface(text)
             kernel.addr("add", index=index, address=str(address.ip), prefixlen=address.network.prefixlen)

@@ -22,9 +22,8 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from testbed.drive.tun import open_tap
 from testbed.errors import MachineError
+from testbed.net.namespaces import in_network
 from testbed.plan import LinkPlan, NetPlan
-
-QUEUE_OF_A_WIRE = 5000  # frames between a node and the wire process, so that only the link model drops
 
 
 class LabHost(Host):  # type: ignore[misc]
@@ -54,7 +53,11 @@ class LabLink(Link):  # type: ignore[misc]
         deleteIntfs: bool = False,
     ) -> None:
         if self.wire:
-            self.taps = (self._tap(name1, addr1, node1.pid), self._tap(name2, addr2, node2.pid))
+            ends: list[int] = []
+            for name, node in ((name1, node1), (name2, node2)):
+                with in_network(node.pid):
+                    ends.append(open_tap(name))
+            self.taps = tuple(ends)
             return
         self._kernel.link(
             "add",
@@ -64,13 +67,6 @@ class LabLink(Link):  # type: ignore[misc]
             net_ns_pid=node1.pid,
             peer={"ifname": name2, "address": addr2, "net_ns_pid": node2.pid},
         )
-
-    def _tap(self, name: str, mac: str, pid: int) -> int:
-        descriptor = open_tap(name)
-        index = self._kernel.link_lookup(ifname=name)[0]
-        self._kernel.link("set", index=index, address=mac, txqlen=QUEUE_OF_A_WIRE)
-        self._kernel.link("set", index=index, net_ns_pid=pid)
-        return descriptor
 
 
 def build(plan: NetPlan, wires: Collection[str]) -> Mininet:

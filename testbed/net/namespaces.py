@@ -10,6 +10,8 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from testbed.errors import MachineError
@@ -41,6 +43,18 @@ def enter(pid: int, *kinds: str) -> None:
         os.close(descriptor)
 
 
+@contextmanager
+def in_network(pid: int) -> Iterator[None]:
+    """For a while in the network namespace of a process; what is opened meanwhile belongs there."""
+    home = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        enter(pid, "net")
+        yield
+    finally:
+        _call("setns", ctypes.c_int(home), ctypes.c_int(CLONE_NEWNET))
+        os.close(home)
+
+
 def mount(source: str, target: str, kind: str | None = None, flags: int = 0, options: str = "") -> None:
     _call(
         "mount",
@@ -55,7 +69,7 @@ def mount(source: str, target: str, kind: str | None = None, flags: int = 0, opt
 def separate() -> str:
     """Gives this process network and mount namespaces of its own, and its children a pid namespace.
 
-    'root' where the machine's root may do so, otherwise 'user': through a user namespace whose root this user is.
+    'root' where the machine's root may do so, otherwise 'user': in a user namespace whose root this user is.
     MachineError where neither is allowed.
     """
     wanted = CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWPID

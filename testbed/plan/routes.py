@@ -1,10 +1,10 @@
 """Who sends a packet where: routes for every node of a plan.
 
 Decides the routing of all ways of running alike. A host sends from each of its addresses through the router
-on that address's own link (a policy rule per source), so that a path is what its name says; what names no
-source goes out by the first. A router reaches each host's address by the fewest hops, through the link that
-carries the address where it can and otherwise through any link of that host, since hosts accept packets for
-all their addresses on all their interfaces. Hosts never forward. Knows nothing of shaping.
+on that address's own link (a policy rule per source), so that a path is what its name says. Routers, and
+hosts whose packet names no source, reach a host's address by the fewest hops, through the link that carries
+the address where they can and otherwise through any link of that host, since hosts accept packets for all
+their addresses on all their interfaces. Hosts never forward. Knows nothing of shaping.
 """
 
 from __future__ import annotations
@@ -24,14 +24,13 @@ def routes_for(nodes: Sequence[NodePlan], links: Sequence[LinkPlan]) -> tuple[Ro
         sides[link.b.node].append((link.b, link.a))
     routes: list[RoutePlan] = []
     for node in nodes:
-        if node.role == "router":
-            routes.extend(_router_routes(node.name, roles, sides))
-        else:
-            routes.extend(_host_routes(node.name, roles, sides[node.name]))
+        if node.role != "router":
+            routes.extend(_source_routes(node.name, roles, sides[node.name]))
+        routes.extend(_nearest_routes(node.name, roles, sides))
     return tuple(routes)
 
 
-def _host_routes(
+def _source_routes(
     name: str, roles: Mapping[str, str], sides: Sequence[tuple[InterfacePlan, InterfacePlan]]
 ) -> list[RoutePlan]:
     routes: list[RoutePlan] = []
@@ -54,7 +53,7 @@ def _host_routes(
     return routes
 
 
-def _router_routes(
+def _nearest_routes(
     name: str, roles: Mapping[str, str], sides: Mapping[str, Sequence[tuple[InterfacePlan, InterfacePlan]]]
 ) -> list[RoutePlan]:
     # Breadth first over routers. first: router -> the own and far interface of the first hop towards it
