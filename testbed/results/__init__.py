@@ -1,0 +1,17 @@
+"""Rows out of records, and what may be said of them.
+
+For a notebook: `from testbed.results import load; load("results/fallback-sim").connections`.
+"""
+
+from testbed.results.statistics import agreement, bootstrap_mean, exact_interval, wilson_interval
+from testbed.results.store import Results, load, write_tables
+
+__all__ = [
+    "Results",
+    "agreement",
+    "bootstrap_mean",
+    "exact_interval",
+    "load",
+    "wilson_interval",
+    "write_tables",
+]

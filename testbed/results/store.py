@@ -1,0 +1,139 @@
+"""Records of runs -> connections.parquet and summary.csv, and back into a notebook.
+
+Decides the columns of both. connections.parquet has one row per connection of every valid run, with the
+cell's factors under their dotted names; summary.csv one row per cell: the factors, how many connections,
+per verdict the count, its rate and the 95 % Wilson bounds, then mean goodput and set-up time with bootstrap
+bounds. Invalid runs are counted and never averaged in. Must not know how anything was run or drawn.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from testbed.errors import UserError
+from testbed.mptcp.reasons import Verdict
+from testbed.records import RECORD, finished_runs, read_rows, write_atomically
+from testbed.results.join import join
+from testbed.results.statistics import bootstrap_mean, wilson_interval
+
+CONNECTIONS = "connections.parquet"
+SUMMARY = "summary.csv"
+ENVIRONMENT = "environment.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """An output directory, read. `records` are those of all finished runs, invalid ones included."""
+
+    directory: Path
+    connections: pd.DataFrame
+    summary: pd.DataFrame
+    environment: dict[str, Any]
+    records: list[dict[str, Any]]
+
+    @property
+    def factors(self) -> list[str]:
+        """The dotted names of what was varied, in the experiment's order."""
+        return list(self.records[0]["factors"]) if self.records else []
+
+    def settings(self, cell: int) -> dict[str, Any]:
+        """Everything that made a cell: topology, client, server, workload, network."""
+        return next(record["settings"] for record in self.records if record["cell"] == cell)
+
+
+def load(directory: Path | str) -> Results:
+    """UserError where there are no results to read."""
+    directory = Path(directory)
+    records = [record for _, record in finished_runs(directory)]
+    if not records:
+        raise UserError(
+            f"{directory}: no finished runs here; expected the output directory of `testbed run`, "
+            "such as results/fallback-sim"
+        )
+    if _behind(directory):
+        write_tables(directory)
+    environment = {}
+    if (directory / ENVIRONMENT).exists():
+        environment = json.loads((directory / ENVIRONMENT).read_text(encoding="utf-8"))
+    connections = pd.read_parquet(directory / CONNECTIONS)
+    summary = pd.read_csv(directory / SUMMARY)
+    return Results(directory, connections, summary, environment, records)
+
+
+def _behind(directory: Path) -> bool:
+    """Whether the tables are missing, or older than a finished run (an interrupted campaign)."""
+    tables = [directory / CONNECTIONS, directory / SUMMARY]
+    if not all(table.exists() for table in tables):
+        return True
+    written = min(table.stat().st_mtime_ns for table in tables)
+    return any((path / RECORD).stat().st_mtime_ns > written for path, _ in finished_runs(directory))
+
+
+def write_tables(directory: Path) -> pd.DataFrame:
+    """Writes both tables from the runs that are there; returns the summary."""
+    runs = list(finished_runs(directory))
+    frames = []
+    rows = []
+    cells: dict[int, list[tuple[Path, dict[str, Any]]]] = {}
+    for path, record in runs:
+        cells.setdefault(record["cell"], []).append((path, record))
+    for cell, members in cells.items():
+        valid = [(path, record) for path, record in members if record["invalid"] is None]
+        factors: dict[str, Any] = members[0][1]["factors"]
+        joined: list[dict[str, Any]] = []
+        for path, record in valid:
+            head = {"cell": cell, "run": record["run"], **factors}
+            joined += [{**head, **row} for row in join(read_rows(path))]
+        frame = pd.DataFrame(joined)
+        frames.append(frame)
+        rows.append(summarise(cell, factors, frame, len(members) - len(valid)))
+    summary = pd.DataFrame(rows)
+    connections = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+    _uniform(connections)
+    partial = directory / (CONNECTIONS + ".partial")
+    connections.to_parquet(partial, index=False)
+    partial.replace(directory / CONNECTIONS)
+    write_atomically(directory / SUMMARY, summary.to_csv(index=False, float_format="%.6g"))
+    return summary
+
+
+def summarise(cell: int, factors: dict[str, Any], frame: pd.DataFrame, invalid: int) -> dict[str, Any]:
+    """One row of summary.csv."""
+    total = len(frame)
+    counts = Counter(frame["verdict"]) if total else Counter[str]()
+    row: dict[str, Any] = {"cell": cell, **factors, "connections": total}
+    for verdict in Verdict:
+        low, high = wilson_interval(counts[verdict.value], total)
+        row[verdict.value] = counts[verdict.value]
+        row[f"{verdict.value}_rate"] = counts[verdict.value] / total if total else float("nan")
+        row[f"{verdict.value}_low"] = low
+        row[f"{verdict.value}_high"] = high
+    for name, column in (("goodput_mbit", "goodput_mbit"), ("setup_ms", "setup_ms")):
+        values = _numbers(frame[column]) if total else np.empty(0)
+        row[name], row[f"{name}_low"], row[f"{name}_high"] = bootstrap_mean(values)
+    row["damaged"] = int((~frame["intact"].astype(bool)).sum()) if total else 0
+    row["invalid_runs"] = invalid
+    return row
+
+
+def _numbers(column: Iterable[Any]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    values = np.asarray(pd.to_numeric(pd.Series(column), errors="coerce"), dtype=np.float64)
+    return values[~np.isnan(values)]
+
+
+def _uniform(frame: pd.DataFrame) -> None:
+    """Factors may mix numbers and words from cell to cell; a parquet column may not."""
+    for name in frame.columns:
+        kinds = {type(value) for value in frame[name].dropna()}
+        if len(kinds - {int, float, bool}) and len(kinds) > 1:
+            frame[name] = frame[name].map(lambda value: value if value is None else str(value))
+        elif kinds & {list, dict}:
+            frame[name] = frame[name].map(json.dumps)
