@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from dataclasses import asdict
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from testbed.errors import TestbedError
 from testbed.net import mininet_net
 from testbed.net.configure import configure, dropped
 from testbed.net.job import JOB, NODES, RESULT, Job, Result, read, write
-from testbed.net.programs import Program, wait_for
+from testbed.net.programs import Program, wait_done
 from testbed.plan import NetPlan
 from testbed.workloads import HostSpec, RunOutcome
 
@@ -59,12 +60,15 @@ class Lab:
 
     def run(self) -> RunOutcome:
         idle, total = _cpu_times()
-        servers = [self._start_host(spec) for spec in self.job.hosts if spec.role == "server"]
-        clients = [self._start_host(spec) for spec in self.job.hosts if spec.role == "client"]
-        late = wait_for(clients, [*servers, *self._wires()], self.job.timeout)
+        origin = time.monotonic_ns()
+        servers = [self._start_host(spec, origin) for spec in self.job.hosts if spec.role == "server"]
+        clients = [self._start_host(spec, origin) for spec in self.job.hosts if spec.role == "client"]
+        late = wait_done(clients, [*servers, *self._wires()], self.job.timeout)
         if late:
             self._invalid(f"{late[0].name} had not finished after {self.job.timeout:g} s")
-        for program in (*late, *servers):
+        for program in (*late, *servers):  # a client that is done goes on answering what servers still ask
+            program.ask_to_end()
+        for program in (*servers, *clients):
             program.end()
         for program in (*clients, *servers):
             self._gather(program)
@@ -110,9 +114,12 @@ class Lab:
         mininet_net.release(self.net)
         return program
 
-    def _start_host(self, spec: HostSpec) -> Program:
+    def _start_host(self, spec: HostSpec, origin: int) -> Program:
+        """`origin`: the moment from which its rows count time."""
         write(self.folder / f"{spec.name}.json", HostSpec, spec)
-        program = Program(spec.name, "testbed.drive.host", self.folder, start=self.net[spec.name].popen)
+        words = ["--origin", str(origin), *(["--stay"] if spec.role == "client" else [])]
+        start = self.net[spec.name].popen
+        program = Program(spec.name, "testbed.drive.host", self.folder, *words, start=start)
         program.wait_ready()
         return program
 
@@ -163,7 +170,7 @@ def _set_path() -> None:
     folders = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"]
     os.environ["PATH"] = os.pathsep.join(folders)
     if not any((Path(folder) / "mnexec").is_file() for folder in os.get_exec_path()):
-        place = Path("/run/testbed")  # the lab's own /run
+        place = Path("/run/testbed-mnexec")  # the lab's own /run
         place.mkdir()
         program = place / "mnexec"
         program.write_text(f'#!/bin/sh\nexec {sys.executable} -S -E {_STAND_IN} "$@"\n')

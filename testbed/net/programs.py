@@ -28,40 +28,61 @@ Starter = Callable[..., "subprocess.Popen[bytes]"]
 
 
 class Program:
-    """`python -m MODULE SPEC OUT` with SPEC already written as NAME.json in the folder."""
+    """`python -m MODULE SPEC OUT ...` with SPEC already written as NAME.json in the folder."""
 
     def __init__(
-        self, name: str, module: str, folder: Path, start: Starter = subprocess.Popen, **options: Any
+        self,
+        name: str,
+        module: str,
+        folder: Path,
+        *arguments: str,
+        start: Starter = subprocess.Popen,
+        **options: Any,
     ) -> None:
         self.name = name
         self.log = folder / f"{name}.log"
         self.out = folder / f"{name}.out.json"
-        command = [sys.executable, "-m", module, str(folder / f"{name}.json"), str(self.out)]
+        self.out.unlink(missing_ok=True)
+        command = [sys.executable, "-m", module, str(folder / f"{name}.json"), str(self.out), *arguments]
         with self.log.open("wb") as log:
             self.process = start(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, **options
             )
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self._stdin, self._stdout = self.process.stdin, self.process.stdout
         self.pidfd = os.pidfd_open(self.process.pid)
+        self._heard = b""
+
+    def fileno(self) -> int:
+        """Readable when the program has said something, or has ended."""
+        return self._stdout.fileno()
+
+    def said(self, word: str) -> bool:
+        """Whether the program has said the word, after reading what there is; raises if it ended before."""
+        piece = os.read(self.fileno(), 4096)
+        self._heard += piece
+        if word.encode() + b"\n" in self._heard:
+            return True
+        if not piece:
+            raise self.failure(self.process.wait())
+        return False
 
     def wait_ready(self) -> None:
         """Until it says so; its own error where it ends before."""
-        assert self.process.stdout is not None
         deadline = time.monotonic() + READY_WITHIN
-        heard = b""
-        while b"ready\n" not in heard:
-            left = deadline - time.monotonic()
-            if left <= 0 or not select.select([self.process.stdout], [], [], left)[0]:
-                raise RunFailed(f"{self.name}: not ready after {READY_WITHIN:.0f} s; see {self.log}")
-            piece = os.read(self.process.stdout.fileno(), 4096)
-            if not piece:
-                raise self.failure(self.process.wait())
-            heard += piece
+        while (left := deadline - time.monotonic()) > 0:
+            if select.select([self], [], [], left)[0] and self.said("ready"):
+                return
+        raise RunFailed(f"{self.name}: not ready after {READY_WITHIN:.0f} s; see {self.log}")
+
+    def ask_to_end(self) -> None:
+        with contextlib.suppress(BrokenPipeError):
+            self._stdin.close()
 
     def end(self) -> None:
         """Asks it to end and waits; raises what it failed with."""
-        assert self.process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):
-            self.process.stdin.close()
+        self.ask_to_end()
         try:
             status = self.process.wait(ENDED_WITHIN)
         except subprocess.TimeoutExpired:
@@ -82,26 +103,23 @@ class Program:
         return report
 
 
-def wait_for(awaited: Sequence[Program], others: Sequence[Program], timeout: float) -> list[Program]:
-    """Until all awaited have ended in good order; those still running after `timeout` seconds are returned.
+def wait_done(awaited: Sequence[Program], others: Sequence[Program], timeout: float) -> list[Program]:
+    """Until all awaited have said `done`; those that have not after `timeout` seconds are returned.
 
-    Any of `others` that ends meanwhile is an error at once.
+    Any program that ends meanwhile is an error at once.
     """
     poller = select.poll()
-    by_fd = {program.pidfd: program for program in (*awaited, *others)}
-    for descriptor in by_fd:
+    talking = {program.fileno(): program for program in awaited}
+    ending = {program.pidfd: program for program in others}
+    for descriptor in (*talking, *ending):
         poller.register(descriptor, select.POLLIN)
-    running = list(awaited)
     deadline = time.monotonic() + timeout
-    while running:
-        left = deadline - time.monotonic()
-        if left <= 0:
-            break
+    while talking and (left := deadline - time.monotonic()) > 0:
         for descriptor, _ in poller.poll(left * 1000):
-            program = by_fd[descriptor]
-            poller.unregister(descriptor)
-            status = program.process.wait()
-            if program not in running or status != 0:
-                raise program.failure(status)
-            running.remove(program)
-    return running
+            if descriptor in ending:
+                program = ending[descriptor]
+                raise program.failure(program.process.wait())
+            if talking[descriptor].said("done"):
+                poller.unregister(descriptor)
+                del talking[descriptor]
+    return list(talking.values())
