@@ -1,0 +1,24 @@
+"""Packets -> connections, verdicts, reasons and ladders. The door of the room.
+
+Judges from the wire alone what the endpoints say of themselves. Knows packets through `mptcp/wire`, the
+vocabulary of verdicts and reasons from `mptcp/reasons.py`, and nothing else of the protocol.
+"""
+
+from testbed.trace.connections import DRAFT_VERSION, Connection, Subflow, connections, to_json
+from testbed.trace.judge import Judgement
+from testbed.trace.ladder import ladder
+from testbed.trace.packets import Capture, Packet, from_segments, read_capture
+
+__all__ = [
+    "DRAFT_VERSION",
+    "Capture",
+    "Connection",
+    "Judgement",
+    "Packet",
+    "Subflow",
+    "connections",
+    "from_segments",
+    "ladder",
+    "read_capture",
+    "to_json",
+]

@@ -1,0 +1,342 @@
+"""Packets of a first subflow -> how each end ended, and why: the verdicts and reasons of the endpoints'
+own reports, judged from the wire alone.
+
+Decides per end, from what it sent and from what reached it. A packet marked as dropped was sent but not
+received; in a foreign capture, which marks none, all that was captured counts as received.
+Must not know what the endpoints say of themselves: this judgement is held against theirs.
+
+What cannot be seen, and what is said then:
+- Whether a listener keeps state. A listener that was told the keys and answers data without DATA_ACKs
+  forgot them: after a third ACK that never arrived that is `cookie_without_key`, unless it repeated its
+  SYN/ACK, which only state can do (then `third_ack_without_capable`).
+- Why a listener that was sent everything it needs does not speak MPTCP (a loss behind the capture, an
+  option stripped there): its reason is `none`, and the initiator's `no_data_ack` stands for both.
+- That an application gave up waiting: a reset after long silence of the other end is taken for it.
+
+Read first: RFC 8684 §3.1, §3.7; draft-paasch-mptcp-syncookies-02 §2; RFC 4987 §3.6.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from testbed.mptcp.reasons import Reason, Verdict
+from testbed.mptcp.wire import ACK, FIN, RST, SYN, MpFail, MpFastclose, Segment
+from testbed.mptcp.wire.mptcp_options import FLAG_CHECKSUM
+from testbed.trace.data import mappings, relative_data_ack
+from testbed.trace.flows import Flow
+from testbed.trace.handshake import Handshake, capable, dss, usable
+
+_SILENCE = 10_000_000_000  # ns without a packet of the other end after which a reset means "gave up"
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """`since`: the time in ns at which it was settled; None when nothing went wrong."""
+
+    verdict: Verdict
+    reason: Reason = Reason.NONE
+    since: int | None = None
+
+
+@dataclass(slots=True)
+class _Seen:
+    """One packet as an end met it."""
+
+    time: int
+    sent: bool
+    segment: Segment
+
+
+class End:
+    """One end of a flow. `side` 0 is the initiator, 1 the listener. `idsns` as far as they are known."""
+
+    def __init__(
+        self, flow: Flow, side: int, handshake: Handshake, idsns: tuple[int | None, int | None]
+    ) -> None:
+        self.flow, self.side, self.handshake, self.idsns = flow, side, handshake, idsns
+        self.seen = sorted(
+            (
+                _Seen(packet.time if sent else packet.arrived, sent, packet.segment)
+                for packet in flow.packets
+                for sent in (flow.upward(packet.segment) == (side == 0),)
+                if sent or packet.dropped is None
+            ),
+            key=lambda each: each.time,
+        )
+        self.mapped = [
+            (mapping.ssn, mapping.ssn + mapping.length)
+            for mapping in mappings(flow, 1 - side, idsns[1 - side])
+        ]
+
+    def judge(self, *, survives: bool = False) -> Judgement | None:
+        """None when this end never had a connection. `survives`: the connection outlived this subflow."""
+        asked = bool(self.handshake.offered) or self.handshake.version is not None
+        fallen = self._fallback() if asked else None
+        ended = None if survives else self._ended()
+        if ended is not None:
+            return ended
+        if self.side == 1 and self.flow.seen_open and self._third_packet() is None:
+            return None
+        if not asked:
+            return Judgement(Verdict.TCP)
+        if fallen is None:
+            return Judgement(Verdict.MPTCP)
+        if fallen.reason is Reason.NO_CAPABLE_IN_SYN:
+            return Judgement(Verdict.TCP, fallen.reason, fallen.since)  # it was asked for no more than that
+        return fallen
+
+    # -- fallback -------------------------------------------------------------------------------------
+
+    def _fallback(self) -> Judgement | None:
+        """The first thing that made this end fall back, unless it went on speaking MPTCP nevertheless."""
+        found = self._handshake_fallback() or (
+            self._initiator_data() if self.side == 0 else self._listener_data()
+        )
+        if found is None or found.since is None or self._speaks_after(found.since):
+            return None
+        return found
+
+    def _handshake_fallback(self) -> Judgement | None:
+        if not self.flow.seen_open:
+            return None
+        return self._initiator_handshake() if self.side == 0 else self._listener_handshake()
+
+    def _initiator_handshake(self) -> Judgement | None:
+        """What the SYN/ACK says to it (RFC 8684 §3.1)."""
+        plain = False
+        for seen in self.seen:
+            segment = seen.segment
+            option = capable(segment)
+            if seen.sent and segment.flags & SYN:
+                plain = option is None
+            elif not seen.sent and segment.flags & (SYN | ACK | RST) == SYN | ACK:
+                if option is None or not usable(option) or option.sender_key is None:
+                    reason = Reason.SYN_RETRIES_EXHAUSTED if plain else Reason.NO_CAPABLE_IN_SYNACK
+                    return Judgement(Verdict.FALLBACK, reason, seen.time)
+                if self._takes_up(seen.time):
+                    return None
+                if option.version not in self.handshake.offered:
+                    return Judgement(Verdict.FALLBACK, Reason.VERSION_NOT_OFFERED, seen.time)
+                if option.flags & FLAG_CHECKSUM and not self._asked_for_checksum():
+                    return Judgement(Verdict.FALLBACK, Reason.CHECKSUM_REFUSED, seen.time)
+                return None
+        return None
+
+    def _takes_up(self, since: int) -> bool:
+        """Whether the initiator sends an MPTCP option after the SYN/ACK."""
+        later = [each for each in self.seen if each.sent and each.time >= since]
+        return not later or any(capable(each.segment) or dss(each.segment) for each in later)
+
+    def _asked_for_checksum(self) -> bool:
+        syns = [capable(each.segment) for each in self.seen if each.sent and each.segment.flags & SYN]
+        return any(option is not None and option.flags & FLAG_CHECKSUM for option in syns)
+
+    def _listener_handshake(self) -> Judgement | None:
+        """What the SYN and the third packet say to it (RFC 8684 §3.1)."""
+        answer = next((each for each in self.seen if each.sent and each.segment.flags & SYN), None)
+        if answer is None:
+            return None
+        if capable(answer.segment) is None:
+            return Judgement(Verdict.FALLBACK, Reason.NO_CAPABLE_IN_SYN, answer.time)
+        third = self._third_packet()
+        if third is None:
+            return None
+        option = capable(third.segment)
+        if option is None:
+            if dss(third.segment) is not None:
+                return None  # data overtook the third ACK, or outlived it: what follows will tell
+            return Judgement(Verdict.FALLBACK, self._without_capable(), third.time)
+        if option.receiver_key not in self.handshake.listener_keys:
+            return Judgement(Verdict.FALLBACK, Reason.COOKIE_KEY_MISMATCH, third.time)
+        if not usable(option) or option.version != self.handshake.version:
+            return Judgement(Verdict.FALLBACK, Reason.THIRD_ACK_WITHOUT_CAPABLE, third.time)
+        return None
+
+    def _third_packet(self) -> _Seen | None:
+        """The first packet that arrives in order and acknowledges the SYN/ACK: the one a cookie accepts."""
+        for each in self.seen:
+            segment = each.segment
+            if each.sent or segment.flags & (SYN | ACK | RST) != ACK:
+                continue
+            if self.flow.acked(segment) >= 1 and self.flow.offset(segment) == 1 + self.flow.fast_open[0]:
+                return each
+        return None
+
+    def _without_capable(self) -> Reason:
+        """Why the first packet to arrive has no key: see the head of this file."""
+        lost = any(
+            packet.dropped is not None
+            and self.flow.upward(packet.segment)
+            and not packet.segment.flags & SYN
+            and capable(packet.segment) is not None
+            for packet in self.flow.packets
+        )
+        forgot = lost or (self.handshake.version == 0 and not self._third_ack_captured())
+        return (
+            Reason.COOKIE_WITHOUT_KEY
+            if forgot and not self._repeated_answer()
+            else Reason.THIRD_ACK_WITHOUT_CAPABLE
+        )
+
+    def _third_ack_captured(self) -> bool:
+        return any(
+            self.flow.upward(packet.segment)
+            and packet.segment.flags & (SYN | ACK | RST | FIN) == ACK
+            and not packet.segment.payload
+            and self.flow.offset(packet.segment) == 1
+            and self.flow.acked(packet.segment) == 1
+            for packet in self.flow.packets
+        )
+
+    def _repeated_answer(self) -> bool:
+        """A SYN/ACK more than there were SYNs: only a listener that keeps state repeats one."""
+        syns = sum(1 for each in self.seen if not each.sent and each.segment.flags & SYN)
+        answers = sum(1 for each in self.seen if each.sent and each.segment.flags & SYN)
+        return answers > syns
+
+    # -- data -----------------------------------------------------------------------------------------
+
+    def _initiator_data(self) -> Judgement | None:
+        return self._signals()
+
+    def _listener_data(self) -> Judgement | None:
+        """The first acknowledgement of data without a DATA_ACK betrays a listener that fell back."""
+        signal = self._signals()
+        for each in self.seen:
+            if signal is not None and signal.since is not None and each.time > signal.since:
+                break
+            segment = each.segment
+            if not each.sent or segment.flags & (SYN | ACK | RST) != ACK:
+                continue
+            option = dss(segment)
+            if option is not None and option.data_ack is not None:
+                break  # it speaks MPTCP
+            if self.flow.acked(segment) > 1 + self.flow.fast_open[0] and self._has_data(before=each.time):
+                return Judgement(Verdict.FALLBACK, self._listener_reason(), each.time)
+        return signal
+
+    def _listener_reason(self) -> Reason:
+        third = self._third_packet()
+        if third is not None and capable(third.segment) is None:
+            return self._without_capable()
+        return Reason.NONE
+
+    def _has_data(self, before: int) -> bool:
+        return any(each.segment.payload and not each.sent and each.time <= before for each in self.seen)
+
+    def _signals(self) -> Judgement | None:
+        """What arrives, in the order in which an end looks at it (RFC 8684 §3.7)."""
+        confirmed = False
+        sent_up_to = acked_up_to = 1 + self.flow.fast_open[self.side]
+        for each in self.seen:
+            segment = each.segment
+            if each.sent:
+                if any(isinstance(option, MpFail) for option in segment.options):
+                    return Judgement(Verdict.FALLBACK, Reason.CHECKSUM_FAILED, each.time)
+                if segment.payload and not segment.flags & SYN:
+                    sent_up_to = max(sent_up_to, self.flow.offset(segment) + len(segment.payload))
+                continue
+            if segment.flags & (SYN | RST) or not segment.flags & ACK:
+                continue
+            reason, confirmed, acked_up_to = self._signal(segment, confirmed, acked_up_to, sent_up_to)
+            if reason is not None:
+                return Judgement(Verdict.FALLBACK, reason, each.time)
+        return None
+
+    def _signal(
+        self, segment: Segment, confirmed: bool, acked_up_to: int, sent_up_to: int
+    ) -> tuple[Reason | None, bool, int]:
+        if any(isinstance(option, MpFail) for option in segment.options):
+            return Reason.MP_FAIL_RECEIVED, confirmed, acked_up_to
+        option = dss(segment)
+        if option is not None and option.dsn is not None and option.length == 0:
+            return Reason.INFINITE_MAPPING_RECEIVED, confirmed, acked_up_to
+        acked = min(self.flow.acked(segment), sent_up_to)
+        if option is not None and option.data_ack is not None:
+            confirmed = True
+        elif acked > acked_up_to and not confirmed and capable(segment) is None:
+            return Reason.NO_DATA_ACK, confirmed, acked_up_to
+        if segment.payload and not confirmed and not self._is_mapped(segment):
+            return Reason.NO_MAPPING, confirmed, acked_up_to
+        return None, confirmed, max(acked, acked_up_to)
+
+    def _is_mapped(self, segment: Segment) -> bool:
+        start = self.flow.ssn(segment)
+        first = capable(segment)
+        if first is not None and first.data_length is not None:
+            return True
+        return any(left <= start < right for left, right in self.mapped)
+
+    def _speaks_after(self, since: int) -> bool:
+        """Whether this end sends a DATA_ACK, after that time, that acknowledges more than all before it.
+
+        What was on its way when it fell back does not, nor does the answer to a packet without a mapping.
+        """
+        peer_idsn = self.idsns[1 - self.side]
+        if peer_idsn is None:
+            return False
+        highest = 1
+        for each in self.seen:
+            option = dss(each.segment) if each.sent else None
+            if option is None or option.data_ack is None or (option.dsn is not None and not option.length):
+                continue
+            number = relative_data_ack(option.data_ack, option.data_ack_8, peer_idsn)
+            if number > highest and each.time > since:
+                return True
+            highest = max(highest, number)
+        return False
+
+    # -- ends -----------------------------------------------------------------------------------------
+
+    def _ended(self) -> Judgement | None:
+        """A reset or a silence, unless the connection was finished before it."""
+        fins: set[bool] = set()
+        answered = False  # the SYN, by this end or by the other
+        progress = self.seen[0].time if self.seen else 0
+        for each in self.seen:
+            segment = each.segment
+            if any(isinstance(option, MpFastclose) for option in segment.options):
+                reason = Reason.ABORTED if each.sent else Reason.FASTCLOSE_RECEIVED
+                return Judgement(Verdict.RESET, reason, each.time)
+            option = dss(segment)
+            if segment.flags & FIN or (option is not None and option.data_fin and option.dsn is not None):
+                fins.add(each.sent)
+            if segment.flags & RST:
+                if len(fins) == 2:
+                    return None
+                return self._reset(each, answered, progress)
+            if not each.sent:
+                progress = each.time
+            answered = answered or segment.flags & (SYN | ACK) == SYN | ACK
+        return self._unanswered() if not answered else None
+
+    def _reset(self, last: _Seen, answered: bool, progress: int) -> Judgement | None:
+        if not last.sent:
+            return Judgement(Verdict.RESET, Reason.RST_RECEIVED, last.time)
+        if self.side == 1 and self.flow.seen_open and self._third_packet() is None:
+            # No connection. To a SYN it refused; to what followed it found no cookie that fits.
+            return Judgement(Verdict.RESET, Reason.COOKIE_INVALID, last.time) if answered else None
+        if last.time - progress > _SILENCE:
+            return Judgement(Verdict.HANG, Reason.NO_PROGRESS, last.time)
+        return Judgement(Verdict.RESET, Reason.ABORTED, last.time)
+
+    def _unanswered(self) -> Judgement | None:
+        """Only SYNs, and several of them."""
+        if self.side == 0 and sum(1 for each in self.seen if each.sent) > 1:
+            return Judgement(Verdict.HANG, Reason.CONNECT_TIMED_OUT, self.seen[-1].time)
+        return None
+
+
+def both(client: Judgement | None, server: Judgement | None) -> Judgement:
+    """One verdict for the connection: `fallback` if either end fell back, else the worse of the two.
+
+    The reason is that of the end which was the first to have one.
+    """
+    found = [each for each in (server, client) if each is not None]
+    for verdict in (Verdict.FALLBACK, Verdict.HANG, Verdict.RESET, Verdict.TCP, Verdict.MPTCP):
+        alike = [each for each in found if each.verdict is verdict]
+        if alike:
+            known = [each for each in alike if each.reason is not Reason.NONE] or alike
+            return min(known, key=lambda each: each.since or 0)
+    return Judgement(Verdict.HANG, Reason.NO_PROGRESS)
