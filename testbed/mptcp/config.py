@@ -75,6 +75,7 @@ class TcpConfig:
 @dataclass(frozen=True, slots=True)
 class MptcpConfig:
     checksum: bool = False  # ask for DSS checksums (A bit)
+    refuse_checksum: bool = False  # speak plain TCP with a peer that asks for them (RFC 8684 §3.1)
     draft_version: int = 2  # version nibble of the draft profile; the draft leaves it to the IETF
     dsn_bytes: int = 8  # 4 or 8: the form of our DSNs
     isn_recovery: bool = False  # draft §3.2: rebuild the ISN from a DSS when the third ACK is lost

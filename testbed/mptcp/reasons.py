@@ -34,7 +34,7 @@ class Reason(StrEnum):
     # Handshake, as the client sees it.
     NO_CAPABLE_IN_SYNACK = (
         "no_capable_in_synack",
-        "the SYN/ACK came without a usable MP_CAPABLE: the peer does not speak MPTCP or an option was stripped",
+        "the SYN/ACK came without a usable MP_CAPABLE: the peer speaks no MPTCP or the option was stripped",
         "RFC 8684 §3.1",
     )
     VERSION_NOT_OFFERED = (
@@ -65,7 +65,7 @@ class Reason(StrEnum):
     )
     COOKIE_WITHOUT_KEY = (
         "cookie_without_key",
-        "the SYN cookie is valid but the packet that brings it back has no client key, so MPTCP state cannot be rebuilt",
+        "the packet that brings back a valid SYN cookie has no client key: MPTCP state cannot be rebuilt",
         "draft-paasch-mptcp-syncookies-02 §2",
     )
     COOKIE_KEY_MISMATCH = (
@@ -93,6 +93,11 @@ class Reason(StrEnum):
         "mapping_never_came",
         "a receive window of data came without a mapping after MPTCP was confirmed",
         "RFC 8684 §3.3.1",
+    )
+    OPTIONS_VANISHED = (
+        "options_vanished",
+        "acknowledgements of data stopped carrying DATA_ACKs after MPTCP was confirmed",
+        "RFC 8684 §3.7",
     )
     MAPPING_CONTRADICTS = (
         "mapping_contradicts",
@@ -142,6 +147,11 @@ class Reason(StrEnum):
         "data_timed_out",
         "data went unacknowledged through every retransmission",
         "RFC 9293 §3.8.3",
+    )
+    SUBFLOWS_GONE = (
+        "subflows_gone",
+        "the last subflow closed without a DATA_FIN",
+        "RFC 8684 §3.3.3",
     )
     NO_PROGRESS = (
         "no_progress",

@@ -14,8 +14,8 @@ from testbed.mptcp.wire.mptcp_options import (
     MpJoinSyn,
     MpJoinSynAck,
     MpPrio,
-    MpTcpRst,
     MptcpOption,
+    MpTcpRst,
     RemoveAddr,
     UnknownSubtype,
 )

@@ -111,8 +111,9 @@ class MpJoinAck:
 
 @dataclass(frozen=True, slots=True)
 class Dss:
-    """Data Sequence Signal (RFC 8684 §3.3). `data_ack` and `dsn` hold the number as carried: 4 or 8 bytes,
-    told apart by `data_ack_8` and `dsn_8`. `dsn is None` means no mapping. `length` 0 is the infinite mapping."""
+    """Data Sequence Signal (RFC 8684 §3.3). `data_ack` and `dsn` hold the number as carried: 4 or 8
+    bytes, told apart by `data_ack_8` and `dsn_8`. `dsn is None` means no mapping; `length` 0 is the
+    infinite mapping."""
 
     data_ack: int | None = None
     data_ack_8: bool = False
@@ -159,10 +160,7 @@ class AddAddr:
     hmac: bytes | None = None
 
     def encode(self) -> bytes:
-        if self.version == 0:
-            low = 4 if len(self.address) == 4 else 6
-        else:
-            low = int(self.echo)
+        low = (4 if len(self.address) == 4 else 6) if self.version == 0 else int(self.echo)
         body = bytes(((ADD_ADDR << 4) | low, self.address_id)) + self.address
         if self.port is not None:
             body += struct.pack("!H", self.port)
@@ -268,12 +266,12 @@ def _capable(raw: bytes) -> MpCapable | None:
         return MpCapable(version, flags)
     if length == 12:
         return MpCapable(version, flags, struct.unpack_from("!Q", raw, 4)[0])
-    keys = struct.unpack_from("!QQ", raw, 4)
+    sender_key, receiver_key = struct.unpack_from("!QQ", raw, 4)
     if length == 20:
-        return MpCapable(version, flags, *keys)
+        return MpCapable(version, flags, sender_key, receiver_key)
     data_length = raw[20] << 8 | raw[21]
     checksum = raw[22] << 8 | raw[23] if length == 24 else None
-    return MpCapable(version, flags, *keys, data_length, checksum)
+    return MpCapable(version, flags, sender_key, receiver_key, data_length, checksum)
 
 
 def _join(raw: bytes) -> MpJoinSyn | MpJoinSynAck | MpJoinAck | None:

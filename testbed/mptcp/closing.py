@@ -1,0 +1,104 @@
+"""The ends of a connection: DATA_FIN, the subflow's FIN behind it, death of the last subflow.
+
+Decides when a DATA_FIN and a FIN are due, how often a DATA_FIN is repeated, and when a connection counts
+as closed. Read first: RFC 8684 §3.3.3 and Appendix D (the FSM).
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from testbed.mptcp.connection import Connection, Mode
+from testbed.mptcp.reasons import Reason, Verdict
+from testbed.mptcp.tcp.state import State
+from testbed.mptcp.tcp.timers import Expiry, handle_timeout
+
+
+class DataState(Enum):
+    """RFC 8684 Appendix D; derived, never stored."""
+
+    M_ESTAB = "M_ESTAB"
+    M_FIN_WAIT_1 = "M_FIN_WAIT-1"
+    M_FIN_WAIT_2 = "M_FIN_WAIT-2"
+    M_CLOSING = "M_CLOSING"
+    M_CLOSE_WAIT = "M_CLOSE_WAIT"
+    M_LAST_ACK = "M_LAST_ACK"
+    M_TIME_WAIT = "M_TIME_WAIT"
+
+
+def data_state(conn: Connection) -> DataState:
+    sender, receiver = conn.sender, conn.receiver
+    if not sender.fin_sent:
+        return DataState.M_CLOSE_WAIT if receiver.fin_taken else DataState.M_ESTAB
+    if sender.fin_acked:
+        return DataState.M_TIME_WAIT if receiver.fin_taken else DataState.M_FIN_WAIT_2
+    if not receiver.fin_taken:
+        return DataState.M_FIN_WAIT_1
+    return DataState.M_LAST_ACK
+
+
+def data_fin_is_due(conn: Connection) -> bool:
+    """A DATA_FIN may go out (again) with the next segment that has no data."""
+    return conn.mode is Mode.MPTCP and conn.sender.fin_due
+
+
+def data_fin_sent(conn: Connection, now: int) -> None:
+    """No subflow repeats a DATA_FIN by itself: keep a timer (RFC 8684 §3.3.3)."""
+    conn.sender.fin_sent = True
+    conn.data_fin_at = now + conn.tcb.rtt.rto * (1 << min(conn.data_fin_attempts, 6))
+    conn.data_fin_attempts += 1
+
+
+def data_fin_timeout(conn: Connection, now: int) -> None:
+    """The DATA_FIN was not acknowledged in time."""
+    conn.data_fin_at = None
+    if conn.data_fin_attempts >= conn.tcb.config.data_attempts:
+        conn.reset(now, Reason.DATA_TIMED_OUT)
+    elif data_fin_is_due(conn):
+        conn.tcb.ack_now = True
+
+
+def advance(conn: Connection, now: int) -> None:
+    """Queue the subflow's FIN when its time has come; notice when everything is over."""
+    sender, _receiver, tcb = conn.sender, conn.receiver, conn.tcb
+    if conn.finished:
+        return
+    if sender.fin_acked or (conn.confirmed and not sender.fin_sent):
+        conn.data_fin_at = None
+    if not tcb.fin_queued and sender.fin_queued and not sender.unmapped:
+        # Plain TCP: behind the data. MPTCP: when both DATA_FINs have been acknowledged.
+        tcb.fin_queued = conn.mode is Mode.TCP or _both_done(conn)
+    if tcb.state is State.TIME_WAIT or (tcb.state is State.CLOSED and tcb.fin_queued):
+        conn.finish_clean(now)
+
+
+def _both_done(conn: Connection) -> bool:
+    """Both DATA_FINs are exchanged and acknowledged."""
+    return conn.mode is Mode.MPTCP and conn.sender.fin_acked and conn.receiver.fin_taken
+
+
+def died(conn: Connection, now: int, reason: Reason) -> None:
+    """The last subflow is gone: a reset came, or it was given up."""
+    if _both_done(conn):
+        conn.finish_clean(now)  # only the subflow's own FINs were still on their way
+    else:
+        conn.closed_by = "fastclose" if reason is Reason.FASTCLOSE_RECEIVED else "rst"
+        conn.finish(now, clean=False, verdict=Verdict.RESET, reason=reason)
+    conn.tcb.move(State.CLOSED)
+
+
+def timed_out(conn: Connection, now: int) -> None:
+    """Carry out every deadline of the connection that has passed."""
+    expiry = handle_timeout(conn.tcb, now)
+    if expiry is Expiry.GAVE_UP_CONNECTING:
+        conn.reset(now, Reason.CONNECT_TIMED_OUT)
+    elif expiry is Expiry.GAVE_UP_SENDING:
+        if _both_done(conn):
+            died(conn, now, Reason.DATA_TIMED_OUT)
+        else:
+            conn.reset(now, Reason.DATA_TIMED_OUT)
+    if conn.data_fin_at is not None and now >= conn.data_fin_at:
+        data_fin_timeout(conn, now)
+    if conn.linger_at is not None and now >= conn.linger_at:
+        conn.linger_at = None
+        conn.reset(now, Reason.SUBFLOWS_GONE)

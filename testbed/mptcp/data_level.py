@@ -1,0 +1,102 @@
+"""The connection's own byte stream, above subflows: DATA_ACK, one window, DATA_FIN.
+
+Decides what may be freed, what may be mapped next and what the application gets. Offsets: 0 is the
+IDSN, 1 the first byte; the DATA_FIN takes one (RFC 8684 §3.3.3). A connection that fell back uses the
+same stream, with plain TCP's acknowledgements in the place of DATA_ACKs.
+Read first: RFC 8684 §3.3.1-§3.3.5.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from testbed.mptcp.ranges import Reassembly, SendBuffer
+
+
+class DataSender:
+    """`una`..`nxt` is mapped and not DATA_ACKed; `nxt`..`end` waits to be mapped."""
+
+    __slots__ = ("buffer", "edge", "fin_queued", "fin_sent", "nxt", "una")
+
+    def __init__(self) -> None:
+        self.buffer = SendBuffer(1)
+        self.una = self.nxt = 1
+        self.edge = 1  # right edge: the largest DATA_ACK + window seen (RFC 8684 §3.3.4)
+        self.fin_queued = False
+        self.fin_sent = False
+
+    @property
+    def end(self) -> int:
+        """Where the stream ends as far as queued; the DATA_FIN's own offset once that is queued."""
+        return self.buffer.end
+
+    @property
+    def unmapped(self) -> int:
+        return self.buffer.end - self.nxt
+
+    @property
+    def fin_due(self) -> bool:
+        """The DATA_FIN may be (re)sent: all data is mapped, the DATA_FIN not acknowledged."""
+        return self.fin_queued and not self.unmapped and not self.fin_acked
+
+    @property
+    def fin_acked(self) -> bool:
+        return self.fin_queued and self.una > self.end
+
+    def acknowledge(self, offset: int) -> bool:
+        """Take a DATA_ACK. False when it acknowledges what was never sent: ignored (RFC 8684 §3.3.2)."""
+        if offset > self.nxt + self.fin_sent:
+            return False
+        self.una = max(self.una, offset)
+        return True
+
+    def open_window(self, offset: int, window: int) -> None:
+        self.edge = max(self.edge, offset + window)
+
+
+class DataReceiver:
+    __slots__ = ("_queue", "fin", "fin_taken", "queued", "reassembly", "total")
+
+    def __init__(self) -> None:
+        self.reassembly = Reassembly(1)
+        self._queue: deque[bytes] = deque()
+        self.queued = 0  # in order, not read yet
+        self.total = 0  # ever put in order
+        self.fin: int | None = None  # offset of the peer's DATA_FIN
+        self.fin_taken = False
+
+    @property
+    def next(self) -> int:
+        """The DATA_ACK to send: next offset expected, past the DATA_FIN once it was taken."""
+        return self.reassembly.next
+
+    def take(self, offset: int, data: bytes) -> int:
+        """Bytes from `offset`; how many are newly in order."""
+        ready = self.reassembly.insert(offset, data)
+        if ready:
+            self._queue.append(ready)
+            self.queued += len(ready)
+            self.total += len(ready)
+        return len(ready)
+
+    def take_fin(self) -> bool:
+        """True once, when everything before the DATA_FIN has arrived."""
+        if self.fin is None or self.fin_taken or self.reassembly.next != self.fin:
+            return False
+        self.fin_taken = True
+        self.reassembly.next += 1
+        return True
+
+    def read(self, most: int) -> bytes:
+        taken: list[bytes] = []
+        while self._queue and most > 0:
+            piece = self._queue[0]
+            if len(piece) <= most:
+                self._queue.popleft()
+            else:
+                self._queue[0] = piece[most:]
+                piece = piece[:most]
+            taken.append(piece)
+            most -= len(piece)
+            self.queued -= len(piece)
+        return taken[0] if len(taken) == 1 else b"".join(taken)

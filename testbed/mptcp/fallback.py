@@ -1,0 +1,171 @@
+"""Where fallback is decided: an observation and a situation in; stay, fall back or reset, and why, out.
+
+The only place that does. Everything else in the protocol reports what it saw and carries out the
+decision. Pure: knows no connection, no packet, no time.
+Read first: RFC 8684 §3.1, §3.3, §3.7; RFC 6824 §3.6; draft-paasch-mptcp-syncookies-02 §2, §3.1.6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from testbed.mptcp.config import LostThirdAck, Profile
+from testbed.mptcp.reasons import Reason
+
+# MP_TCPRST reason codes (RFC 8684 §3.6).
+RST_MPTCP_ERROR = 1
+RST_MIDDLEBOX = 6
+
+
+class Observation(Enum):
+    """What can be seen on one subflow that may end MPTCP."""
+
+    SYNACK_WITHOUT_CAPABLE = "SYN/ACK without a usable MP_CAPABLE"
+    SYNACK_OTHER_VERSION = "SYN/ACK with a version that was not offered"
+    SYNACK_TO_PLAIN_SYN = "SYN/ACK for a SYN that was resent without MP_CAPABLE"
+    PEER_WANTS_CHECKSUM = "the peer asks for checksums and this host refuses them"
+    SYN_WITHOUT_CAPABLE = "SYN without an MP_CAPABLE that an offered profile speaks"
+    TOKEN_IN_USE = "token already in use"
+    FIRST_PACKET_WITHOUT_CAPABLE = "first in-order packet after the SYN/ACK without MP_CAPABLE"
+    FIRST_PACKET_WITH_DSS = "the same, but with a DSS"
+    COOKIE_WITHOUT_CAPABLE = "packet that brings back a SYN cookie, without the client's key"
+    COOKIE_KEY_MISMATCH = "packet that brings back a SYN cookie, with another server key"
+    ACK_WITHOUT_DATA_ACK = "acknowledgement of data without a DATA_ACK"
+    DATA_WITHOUT_MAPPING = "data without a mapping"
+    MAPPING_OVERDUE = "a receive window of data without a mapping"
+    MAPPING_CONTRADICTS = "mapping that contradicts an earlier one"
+    CHECKSUM_WRONG = "wrong DSS checksum"
+    CHECKSUM_MISSING = "mapping without the negotiated checksum"
+    CHECKSUM_UNEXPECTED = "mapping with a checksum that was not negotiated"
+    MP_FAIL = "MP_FAIL"
+    INFINITE_MAPPING = "infinite mapping"
+
+
+class Action(Enum):
+    STAY = "stay"
+    FALL_BACK = "fall back"
+    RESET = "reset"
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What the decision may depend on."""
+
+    profile: Profile
+    confirmed: bool = False  # a DATA_ACK of the peer was seen
+    only_subflow: bool = True
+    contiguous: bool = True  # no data is missing before the place in question
+    unconfirmed_acks: int = 0  # acknowledgements of data in a row without a DATA_ACK, this one included
+    lost_third_ack: LostThirdAck = LostThirdAck.KEEP
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    action: Action
+    reason: Reason = Reason.NONE
+    rst_code: int | None = None  # for MP_TCPRST, RFC 8684 only
+    send_infinite: bool = False  # tell the peer by an infinite mapping
+    send_fail: bool = False  # tell the peer by MP_FAIL
+
+
+STAY = Decision(Action.STAY)
+VANISHED_AFTER = 3  # acknowledgements in a row; one alone may be a peer that saves option space
+
+
+def decide(observation: Observation, situation: Situation) -> Decision:
+    """The whole fallback table (RFC 8684 §3.7 unless a row says otherwise)."""
+    return _RULES[observation](situation)
+
+
+def _fall_back(reason: Reason) -> Callable[[Situation], Decision]:
+    """Before any data: the connection simply is plain TCP (RFC 8684 §3.1)."""
+    return lambda situation: Decision(Action.FALL_BACK, reason)
+
+
+def _reset(situation: Situation, reason: Reason, code: int, *, send_fail: bool = False) -> Decision:
+    """MP_TCPRST came with RFC 8684 §3.6; before it, a reset says nothing."""
+    rst_code = code if situation.profile is Profile.V1 else None
+    return Decision(Action.RESET, reason, rst_code, send_fail=send_fail)
+
+
+def _first_packet_with_dss(situation: Situation) -> Decision:
+    """The third ACK was lost. v0 knows Key-A from the SYN; the others have no key.
+
+    RFC 6824 §3.1 lets the third packet decide; read to the letter that means TCP.
+    """
+    if situation.profile is Profile.V0 and situation.lost_third_ack is LostThirdAck.KEEP:
+        return STAY
+    return Decision(Action.FALL_BACK, Reason.THIRD_ACK_WITHOUT_CAPABLE)
+
+
+def _ack_without_data_ack(situation: Situation) -> Decision:
+    """Seen at the start it means that the peer, or the path, speaks plain TCP."""
+    if not situation.only_subflow:
+        return _reset(situation, Reason.NO_DATA_ACK, RST_MIDDLEBOX)
+    if not situation.confirmed:
+        return Decision(Action.FALL_BACK, Reason.NO_DATA_ACK, send_infinite=True)
+    if situation.unconfirmed_acks >= VANISHED_AFTER:
+        return _reset(situation, Reason.OPTIONS_VANISHED, RST_MIDDLEBOX)
+    return STAY
+
+
+def _data_without_mapping(situation: Situation) -> Decision:
+    if situation.confirmed:
+        return STAY  # it may still come: mappings can be sparse by now (RFC 8684 §3.3.1)
+    if not situation.only_subflow:
+        return _reset(situation, Reason.NO_MAPPING, RST_MIDDLEBOX)
+    return Decision(Action.FALL_BACK, Reason.NO_MAPPING)
+
+
+def _checksum_wrong(situation: Situation) -> Decision:
+    """One subflow and nothing missing: go on as TCP. Else the bytes are lost: reset, MP_FAIL on it."""
+    if situation.only_subflow and situation.contiguous:
+        return Decision(Action.FALL_BACK, Reason.CHECKSUM_FAILED, send_fail=True)
+    return _reset(situation, Reason.CHECKSUM_FAILED, RST_MIDDLEBOX, send_fail=True)
+
+
+def _checksum_unexpected(situation: Situation) -> Decision:
+    """RFC 6824 §3.3.1 ignores the field; RFC 8684 §3.3.1 resets."""
+    if situation.profile is Profile.V1:
+        return _reset(situation, Reason.CHECKSUM_UNEXPECTED, RST_MPTCP_ERROR)
+    return STAY
+
+
+def _mp_fail(situation: Situation) -> Decision:
+    """The receiver of MP_FAIL goes on with an infinite mapping; RFC 8684 §3.7 has it echo the MP_FAIL."""
+    if not situation.only_subflow:
+        return _reset(situation, Reason.MP_FAIL_RECEIVED, RST_MIDDLEBOX)
+    echo = situation.profile is Profile.V1
+    return Decision(Action.FALL_BACK, Reason.MP_FAIL_RECEIVED, send_infinite=True, send_fail=echo)
+
+
+def _infinite_mapping(situation: Situation) -> Decision:
+    """Only legal on the last subflow (RFC 8684 §3.7)."""
+    if not situation.only_subflow:
+        return _reset(situation, Reason.INFINITE_MAPPING_RECEIVED, RST_MPTCP_ERROR)
+    return Decision(Action.FALL_BACK, Reason.INFINITE_MAPPING_RECEIVED)
+
+
+_RULES: dict[Observation, Callable[[Situation], Decision]] = {
+    Observation.SYNACK_WITHOUT_CAPABLE: _fall_back(Reason.NO_CAPABLE_IN_SYNACK),
+    Observation.SYNACK_OTHER_VERSION: _fall_back(Reason.VERSION_NOT_OFFERED),
+    Observation.SYNACK_TO_PLAIN_SYN: _fall_back(Reason.SYN_RETRIES_EXHAUSTED),
+    Observation.PEER_WANTS_CHECKSUM: _fall_back(Reason.CHECKSUM_REFUSED),
+    Observation.SYN_WITHOUT_CAPABLE: _fall_back(Reason.NO_CAPABLE_IN_SYN),
+    Observation.TOKEN_IN_USE: _fall_back(Reason.TOKEN_COLLISION),
+    Observation.FIRST_PACKET_WITHOUT_CAPABLE: _fall_back(Reason.THIRD_ACK_WITHOUT_CAPABLE),
+    Observation.FIRST_PACKET_WITH_DSS: _first_packet_with_dss,
+    Observation.COOKIE_WITHOUT_CAPABLE: _fall_back(Reason.COOKIE_WITHOUT_KEY),
+    Observation.COOKIE_KEY_MISMATCH: _fall_back(Reason.COOKIE_KEY_MISMATCH),
+    Observation.ACK_WITHOUT_DATA_ACK: _ack_without_data_ack,
+    Observation.DATA_WITHOUT_MAPPING: _data_without_mapping,
+    Observation.MAPPING_OVERDUE: lambda s: _reset(s, Reason.MAPPING_NEVER_CAME, RST_MIDDLEBOX),
+    Observation.MAPPING_CONTRADICTS: lambda s: _reset(s, Reason.MAPPING_CONTRADICTS, RST_MPTCP_ERROR),
+    Observation.CHECKSUM_WRONG: _checksum_wrong,
+    Observation.CHECKSUM_MISSING: lambda s: _reset(s, Reason.CHECKSUM_MISSING, RST_MPTCP_ERROR),
+    Observation.CHECKSUM_UNEXPECTED: _checksum_unexpected,
+    Observation.MP_FAIL: _mp_fail,
+    Observation.INFINITE_MAPPING: _infinite_mapping,
+}

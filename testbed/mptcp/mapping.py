@@ -1,0 +1,100 @@
+"""Data sequence mappings: which subflow bytes are which connection bytes.
+
+Decides nothing about loss or order. Both levels are counted in offsets: subflow offset 1 is the first
+byte after the SYN, data offset 1 the first byte after the IDSN (RFC 8684 §3.3.1: the IDSN itself
+belongs to the SYN). Read first: RFC 8684 §3.3.1.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """`length` bytes from subflow offset `ssn` are the connection's bytes from `data`.
+
+    `length` None: the infinite mapping. `capable`: travels in MP_CAPABLE, not in a DSS. `with_fin`: its
+    checksum also counts a DATA_FIN, which has no byte on the subflow.
+    """
+
+    ssn: int
+    data: int
+    length: int | None
+    checksum: int | None = None
+    capable: bool = False
+    with_fin: bool = False
+
+    def contains(self, ssn: int) -> bool:
+        return self.ssn <= ssn and (self.length is None or ssn < self.ssn + self.length)
+
+    def left(self, ssn: int) -> int:
+        """Bytes of the mapping from `ssn` on."""
+        return 1 << 62 if self.length is None else self.ssn + self.length - ssn
+
+    def data_at(self, ssn: int) -> int:
+        return self.data + ssn - self.ssn
+
+
+class MappingTable:
+    """Mappings of one direction of one subflow, by subflow offset."""
+
+    __slots__ = ("_floor", "_mappings", "_starts")
+
+    def __init__(self) -> None:
+        self._floor = 0  # what ends here or before is history
+        self._starts: list[int] = []
+        self._mappings: list[Mapping] = []
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    def at(self, ssn: int) -> Mapping | None:
+        index = bisect_right(self._starts, ssn) - 1
+        if index >= 0 and self._mappings[index].contains(ssn):
+            return self._mappings[index]
+        return None
+
+    def add(self, mapping: Mapping) -> bool:
+        """False when it contradicts what is known: mappings are immutable (RFC 8684 §3.3.1).
+
+        A repetition is fine, also of a part that has been forgotten.
+        """
+        if mapping.length is not None and mapping.ssn + mapping.length <= self._floor:
+            return True
+        index = bisect_right(self._starts, mapping.ssn) - 1
+        if index >= 0 and self._mappings[index].contains(mapping.ssn):
+            known = self._mappings[index]
+            same_place = known.data_at(mapping.ssn) == mapping.data
+            same_end = known.length is not None and known.left(mapping.ssn) == mapping.length
+            return same_place and (known.length is None or same_end)
+        index += 1
+        if index < len(self._starts):
+            following = self._mappings[index]
+            if mapping.length is None or mapping.ssn + mapping.length > following.ssn:
+                return False
+        self._starts.insert(index, mapping.ssn)
+        self._mappings.insert(index, mapping)
+        return True
+
+    def declare_infinite(self, ssn: int, data: int) -> None:
+        """From `ssn` on the two levels run in step (RFC 8684 §3.7); what was mapped beyond is void."""
+        index = bisect_right(self._starts, ssn - 1)
+        del self._starts[index:], self._mappings[index:]
+        if index > 0 and self._mappings[index - 1].contains(ssn):
+            cut = self._mappings[index - 1]
+            self._mappings[index - 1] = Mapping(cut.ssn, cut.data, ssn - cut.ssn, None, cut.capable)
+        self._starts.append(ssn)
+        self._mappings.append(Mapping(ssn, data, None))
+
+    def forget(self, before: int) -> None:
+        """Drop mappings that end at or before this subflow offset."""
+        self._floor = max(self._floor, before)
+        count = 0
+        for mapping in self._mappings:
+            if mapping.length is None or mapping.ssn + mapping.length > before:
+                break
+            count += 1
+        if count:
+            del self._starts[:count], self._mappings[:count]

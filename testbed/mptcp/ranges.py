@@ -1,0 +1,111 @@
+"""Byte ranges: what waits to be sent, what waits to be put in order.
+
+Decides how bytes are kept, by offset in an unbounded stream, never per segment. Used for subflow
+sequence numbers and for data sequence numbers alike; knows neither.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+
+
+class SendBuffer:
+    """Bytes from `start` to `end`; freed from the front, appended at the back."""
+
+    __slots__ = ("_bytes", "start")
+
+    def __init__(self, start: int) -> None:
+        self.start = start
+        self._bytes = bytearray()
+
+    @property
+    def end(self) -> int:
+        return self.start + len(self._bytes)
+
+    def append(self, data: bytes | memoryview) -> None:
+        self._bytes += data
+
+    def read(self, offset: int, length: int) -> bytes:
+        at = offset - self.start
+        if at < 0 or at + length > len(self._bytes):
+            raise IndexError(f"{offset}+{length} is outside {self.start}..{self.end}")
+        return bytes(memoryview(self._bytes)[at : at + length])
+
+    def free(self, upto: int) -> None:
+        """Forget everything before `upto`."""
+        count = min(upto, self.end) - self.start
+        if count > 0:
+            del self._bytes[:count]
+            self.start += count
+
+
+class Reassembly:
+    """Puts pieces in order. `next` is the first offset still missing.
+
+    Holds no byte twice: of overlapping pieces the first copy wins, at both levels
+    (RFC 9293 §3.10.7.4 leaves it open; RFC 8684 §3.3.1 says the first copy of a DSN wins).
+    """
+
+    __slots__ = ("_data", "_starts", "held", "next")
+
+    def __init__(self, start: int) -> None:
+        self.next = start
+        self.held = 0  # bytes out of order
+        self._starts: list[int] = []
+        self._data: list[bytes] = []
+
+    def insert(self, offset: int, data: bytes) -> bytes:
+        """Takes a piece; gives the bytes now in order (possibly none), starting at the old `next`."""
+        if offset < self.next:
+            data = data[self.next - offset :]
+            offset = self.next
+        if not data:
+            return b""
+        if offset == self.next and not self._starts:
+            self.next += len(data)
+            return data
+        self._store(offset, data)
+        return self._take()
+
+    def _store(self, offset: int, data: bytes) -> None:
+        """Keep the parts of the piece that nobody holds yet."""
+        end = offset + len(data)
+        index = bisect_right(self._starts, offset) - 1
+        at = offset
+        if index >= 0:
+            at = max(at, self._starts[index] + len(self._data[index]))
+        index += 1
+        while at < end:
+            stop = min(end, self._starts[index]) if index < len(self._starts) else end
+            if stop > at:
+                piece = data[at - offset : stop - offset]
+                self._starts.insert(index, at)
+                self._data.insert(index, piece)
+                self.held += len(piece)
+                index += 1
+            if index < len(self._starts):
+                at = max(at, self._starts[index] + len(self._data[index]))
+                index += 1
+            else:
+                at = end
+
+    def _take(self) -> bytes:
+        ready: list[bytes] = []
+        while self._starts and self._starts[0] == self.next:
+            piece = self._data.pop(0)
+            self._starts.pop(0)
+            self.next += len(piece)
+            self.held -= len(piece)
+            ready.append(piece)
+        return ready[0] if len(ready) == 1 else b"".join(ready)
+
+    def blocks(self) -> list[tuple[int, int]]:
+        """The out-of-order ranges as (start, end), merged, lowest first."""
+        merged: list[tuple[int, int]] = []
+        for start, piece in zip(self._starts, self._data, strict=True):
+            end = start + len(piece)
+            if merged and merged[-1][1] == start:
+                merged[-1] = (merged[-1][0], end)
+            else:
+                merged.append((start, end))
+        return merged

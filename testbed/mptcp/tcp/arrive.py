@@ -1,0 +1,331 @@
+"""SEGMENT ARRIVES, in the RFC's own order: what a segment does to a subflow.
+
+Decides acceptability, resets, acknowledgements, what text is taken, and the state moves. Gives an
+`Arrival`: the facts that the connection above goes on with. Knows no MPTCP: an option counts only when
+`Arrival.accepted` says that the segment passed these checks (RFC 8684 §3.4 demands that).
+Read first: RFC 9293 §3.10.7.3-4, RFC 7323 §5, RFC 5961 §3-5.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from testbed.mptcp.config import MILLISECOND, SECOND
+from testbed.mptcp.tcp.handshake import agree, read_syn_options
+from testbed.mptcp.tcp.state import MAY_RECEIVE_DATA, State
+from testbed.mptcp.tcp.tcb import Tcb
+from testbed.mptcp.wire import ACK, FIN, RST, SYN, Segment, Timestamps
+from testbed.mptcp.wire.sequence import seq_diff, seq_lt
+
+CHALLENGE_INTERVAL = SECOND // 2  # at most one challenge ACK per subflow in this time (RFC 5961 §7)
+TS_RECENT_LIFE = 24 * 24 * 3600 * SECOND  # RFC 7323 §5.5
+
+
+@dataclass(slots=True)
+class Arrival:
+    """What one segment did. `dropped` names the rule that it broke, for trace and counter."""
+
+    dropped: str | None = None
+    accepted: bool = False
+    reset: bool = False
+    established: bool = False  # this segment ended the handshake
+    resend_synack: bool = False
+    answer_reset: bool = False  # an acceptable connection does not exist: answer <SEQ=SEG.ACK><CTL=RST>
+    acked: int = 0  # sequence numbers newly acknowledged
+    offset: int = 0  # of the segment's first byte
+    data_at: int = 0
+    data: bytes = b""  # bytes that came in order, from offset data_at
+    fin: bool = False  # the peer's FIN was taken in order
+    closed: bool = False  # LAST-ACK was acknowledged
+
+
+def segment_arrives(tcb: Tcb, now: int, segment: Segment, counts_as_duplicate: bool = True) -> Arrival:
+    """`counts_as_duplicate`: False for ACKs that carry an MPTCP signal (RFC 8684 §3.3.5)."""
+    if tcb.state is State.SYN_SENT:
+        return _in_syn_sent(tcb, now, segment)
+    arrival = Arrival(offset=tcb.peer_offset(segment.seq))
+    if segment.flags & SYN:
+        arrival.offset += 1  # the first byte follows the SYN
+    timestamp = _timestamps(segment) if tcb.ts_on else None
+    if not (
+        _timestamp_is_fresh(tcb, now, segment, timestamp, arrival)
+        and _sequence_is_acceptable(tcb, now, segment, arrival)
+        and _reset_and_syn(tcb, now, segment, arrival)
+        and _acknowledgement(tcb, now, segment, timestamp, arrival, counts_as_duplicate)
+    ):
+        return arrival
+    arrival.accepted = True
+    _text_and_fin(tcb, now, segment, arrival)
+    return arrival
+
+
+def _in_syn_sent(tcb: Tcb, now: int, segment: Segment) -> Arrival:
+    """RFC 9293 §3.10.7.3."""
+    arrival = Arrival()
+    ack_ok = False
+    if segment.flags & ACK:
+        if tcb.ack_offset(segment.ack) != 1:
+            arrival.dropped = "the ACK is not for our SYN"
+            arrival.answer_reset = not segment.flags & RST
+            return arrival
+        ack_ok = True
+    if segment.flags & RST:
+        arrival.reset = ack_ok
+        arrival.dropped = None if ack_ok else "RST without an ACK of our SYN"
+        return arrival
+    if not segment.flags & SYN:
+        arrival.dropped = "neither SYN nor RST"
+        return arrival
+    tcb.irs = segment.seq
+    arrival.offset = 1
+    agree(tcb, read_syn_options(segment), now)
+    tcb.snd_wnd = tcb.max_snd_wnd = segment.window  # never scaled in a SYN (RFC 7323 §2.2)
+    tcb.snd_wl1, tcb.snd_wl2 = 0, 1
+    arrival.accepted = True
+    if not ack_ok:
+        tcb.move(State.SYN_RECEIVED)  # simultaneous open
+        tcb.syn_due = True
+        return arrival
+    arrival.acked = 1
+    tcb.snd_una = tcb.snd_nxt = tcb.snd_max = 1
+    if not tcb.lost_syn and tcb.timed is not None:
+        tcb.rtt.sample(now - tcb.timed[1])
+    else:
+        timestamp = _timestamps(segment)
+        if tcb.ts_on and timestamp is not None:
+            _sample_from_echo(tcb, now, timestamp)
+    tcb.timed = None
+    tcb.rtt.progressed()
+    tcb.rto_at = None
+    tcb.move(State.ESTABLISHED)
+    tcb.start_congestion_control()
+    tcb.ack_now = True
+    arrival.established = True
+    return arrival
+
+
+def _timestamps(segment: Segment) -> Timestamps | None:
+    for option in segment.options:
+        if isinstance(option, Timestamps):
+            return option
+    return None
+
+
+def _timestamp_is_fresh(
+    tcb: Tcb, now: int, segment: Segment, timestamp: Timestamps | None, arrival: Arrival
+) -> bool:
+    """PAWS (RFC 7323 §5.3).
+
+    Departs from RFC 7323 §3.2, which would drop a segment without the option, because middleboxes
+    that blank all options exist and a connection must survive them; Linux does the same.
+    """
+    if timestamp is None or segment.flags & RST:
+        return True
+    if seq_lt(timestamp.value, tcb.ts_recent) and now - tcb.paws_at < TS_RECENT_LIFE:
+        arrival.dropped = "old timestamp (PAWS)"
+        tcb.ack_now = True
+        return False
+    return True
+
+
+def _sequence_is_acceptable(tcb: Tcb, now: int, segment: Segment, arrival: Arrival) -> bool:
+    """The four cases of RFC 9293 §3.10.7.4, first check."""
+    if tcb.state is State.SYN_RECEIVED and segment.flags & SYN and segment.seq == tcb.irs:
+        # Departs from RFC 9293 §3.10.7.4 because a bare ACK would be answered by a reset:
+        # the peer's SYN again means that our SYN/ACK was lost.
+        arrival.dropped = "SYN again"
+        arrival.resend_synack = True
+        return False
+    window = tcb.rcv_adv - tcb.rcv_nxt
+    start = arrival.offset - (1 if segment.flags & SYN else 0)
+    length = segment.seq_length
+    if window == 0 and start == tcb.rcv_nxt:
+        ok = True  # nothing of the text fits, but ACK and RST count (RFC 9293 §3.10.7.4)
+    elif length == 0:
+        ok = tcb.rcv_nxt <= start <= tcb.rcv_nxt + window
+    else:
+        ok = start < tcb.rcv_nxt + window and start + length > tcb.rcv_nxt
+    if ok:
+        return True
+    if segment.flags & RST:
+        arrival.dropped = "RST outside the window"
+        return False
+    arrival.dropped = "sequence number outside the window"
+    tcb.ack_now = True
+    if tcb.state is State.TIME_WAIT and segment.flags & FIN:
+        tcb.time_wait_at = now + tcb.config.time_wait
+    return False
+
+
+def _challenge(tcb: Tcb, now: int) -> None:
+    """A challenge ACK, rate limited (RFC 5961 §7)."""
+    if tcb.challenge_at is None or now - tcb.challenge_at >= CHALLENGE_INTERVAL:
+        tcb.challenge_at = now
+        tcb.ack_now = True
+
+
+def _reset_and_syn(tcb: Tcb, now: int, segment: Segment, arrival: Arrival) -> bool:
+    """RFC 9293 §3.10.7.4, second and fourth check, as RFC 5961 §3.2 and §4.2 sharpen them."""
+    if segment.flags & RST:
+        if arrival.offset == tcb.rcv_nxt:
+            arrival.reset = True
+        else:
+            arrival.dropped = "RST in the window, not at its edge"
+            _challenge(tcb, now)
+        return False
+    if segment.flags & SYN:
+        arrival.dropped = "SYN in a synchronized state"
+        _challenge(tcb, now)
+        return False
+    return True
+
+
+def _acknowledgement(
+    tcb: Tcb,
+    now: int,
+    segment: Segment,
+    timestamp: Timestamps | None,
+    arrival: Arrival,
+    counts_as_duplicate: bool,
+) -> bool:
+    """RFC 9293 §3.10.7.4, fifth check; RFC 5961 §5.2 for the range."""
+    if not segment.flags & ACK:
+        arrival.dropped = "no ACK"
+        return False
+    ack = tcb.ack_offset(segment.ack)
+    if tcb.state is State.SYN_RECEIVED:
+        if not tcb.snd_una < ack <= tcb.snd_max:
+            arrival.dropped = "the ACK is not for our SYN/ACK"
+            arrival.answer_reset = True
+            return False
+        _become_established(tcb, arrival)
+    elif ack > tcb.snd_max or ack < tcb.snd_una - tcb.max_snd_wnd:
+        arrival.dropped = "ACK outside what was sent"
+        _challenge(tcb, now)
+        return False
+    if timestamp is not None and arrival.offset <= tcb.last_ack_sent:
+        # RFC 7323 §4.3: PAWS has passed, so it is not older.
+        tcb.ts_recent, tcb.paws_at = timestamp.value, now
+    window = segment.window << tcb.snd_wscale
+    if ack > tcb.snd_una:
+        _advance(tcb, now, ack, timestamp, arrival)
+    elif (
+        ack == tcb.snd_una
+        and tcb.flight > 0
+        and not segment.payload
+        and not segment.flags & FIN
+        and window == tcb.snd_wnd
+        and counts_as_duplicate
+    ):
+        tcb.recovery.on_duplicate(tcb.snd_una, tcb.snd_max, tcb.flight, tcb.cc)
+    if ack >= tcb.snd_una and (
+        tcb.snd_wl1 < arrival.offset or (tcb.snd_wl1 == arrival.offset and tcb.snd_wl2 <= ack)
+    ):
+        tcb.snd_wnd, tcb.snd_wl1, tcb.snd_wl2 = window, arrival.offset, ack
+        tcb.max_snd_wnd = max(tcb.max_snd_wnd, window)
+        if window:
+            tcb.persist_at, tcb.persist_count = None, 0
+    return True
+
+
+def _become_established(tcb: Tcb, arrival: Arrival) -> None:
+    tcb.move(State.ESTABLISHED)
+    tcb.start_congestion_control()
+    arrival.established = True
+
+
+def _advance(tcb: Tcb, now: int, ack: int, timestamp: Timestamps | None, arrival: Arrival) -> None:
+    """New data is acknowledged: RTT, loss recovery, timer, and the moves that an acknowledged FIN makes."""
+    cc = tcb.cc
+    limited = tcb.flight + cc.mss > cc.cwnd or (cc.cwnd < cc.ssthresh and 2 * tcb.flight >= cc.cwnd)
+    arrival.acked = ack - tcb.snd_una
+    if tcb.timed is not None and ack >= tcb.timed[0]:
+        tcb.rtt.sample(now - tcb.timed[1])
+        tcb.timed = None
+    elif tcb.timed is None and timestamp is not None:
+        _sample_from_echo(tcb, now, timestamp)
+    tcb.snd_una = ack
+    tcb.snd_nxt = max(tcb.snd_nxt, ack)
+    tcb.data_attempts = 0
+    tcb.rtt.progressed()
+    partial = tcb.recovery.on_advance(ack, arrival.acked, tcb.flight, limited, cc)
+    outstanding = tcb.snd_max > ack
+    if not outstanding:
+        tcb.rto_at = None
+    elif not partial or tcb.rto_at is None:
+        tcb.rto_at = now + tcb.rtt.rto
+    if tcb.fin_queued and ack > tcb.snd_end:
+        _fin_acknowledged(tcb, now, arrival)
+
+
+def _sample_from_echo(tcb: Tcb, now: int, timestamp: Timestamps) -> None:
+    """RTT from TSecr (RFC 7323 §4.1), which also tells retransmissions apart.
+
+    Not from a SYN cookie's echo: options were written over its low bits.
+    """
+    if tcb.echo_is_cookie:
+        tcb.echo_is_cookie = False
+        return
+    elapsed = seq_diff(tcb.timestamp(now), timestamp.echo)
+    if timestamp.echo and 0 <= elapsed < 1 << 30:
+        tcb.rtt.sample(elapsed * MILLISECOND)
+
+
+def _fin_acknowledged(tcb: Tcb, now: int, arrival: Arrival) -> None:
+    if tcb.state is State.FIN_WAIT_1:
+        tcb.move(State.FIN_WAIT_2)
+    elif tcb.state is State.CLOSING:
+        _time_wait(tcb, now)
+    elif tcb.state is State.LAST_ACK:
+        tcb.move(State.CLOSED)
+        arrival.closed = True
+
+
+def _time_wait(tcb: Tcb, now: int) -> None:
+    tcb.move(State.TIME_WAIT)
+    tcb.rto_at = tcb.persist_at = None
+    tcb.time_wait_at = now + tcb.config.time_wait
+
+
+def _text_and_fin(tcb: Tcb, now: int, segment: Segment, arrival: Arrival) -> None:
+    """RFC 9293 §3.10.7.4, seventh and eighth; when to acknowledge: RFC 5681 §4.2."""
+    payload = segment.payload
+    if tcb.state not in MAY_RECEIVE_DATA:
+        if payload or segment.flags & FIN:
+            tcb.ack_now = True
+        return
+    arrival.data_at = tcb.rcv_nxt
+    end = arrival.offset + len(payload)
+    if payload:
+        fits = tcb.rcv_adv - arrival.offset
+        if len(payload) > fits:
+            payload = payload[: max(fits, 0)]
+            tcb.ack_now = True
+        had_hole = tcb.reassembly.held > 0
+        if payload:
+            arrival.data = tcb.reassembly.insert(arrival.offset, payload)
+        if not arrival.data or had_hole or arrival.offset != arrival.data_at:
+            tcb.ack_now = True  # out of order, fills a hole, or seen before
+        tcb.bytes_since_ack += len(arrival.data)
+        if tcb.bytes_since_ack >= 2 * tcb.mss:
+            tcb.ack_now = True
+        elif arrival.data and tcb.delayed_ack_at is None:
+            tcb.delayed_ack_at = now + tcb.config.delayed_ack
+    if segment.flags & FIN and end <= tcb.rcv_adv:
+        tcb.rcv_fin = end
+        tcb.ack_now = True
+    if tcb.rcv_fin is not None and tcb.reassembly.next == tcb.rcv_fin:
+        _take_fin(tcb, now, arrival)
+
+
+def _take_fin(tcb: Tcb, now: int, arrival: Arrival) -> None:
+    tcb.reassembly.next += 1
+    tcb.rcv_adv = max(tcb.rcv_adv, tcb.reassembly.next)
+    arrival.fin = True
+    tcb.ack_now = True
+    if tcb.state is State.ESTABLISHED:
+        tcb.move(State.CLOSE_WAIT)
+    elif tcb.state is State.FIN_WAIT_1:
+        tcb.move(State.CLOSING)
+    else:
+        _time_wait(tcb, now)

@@ -1,0 +1,133 @@
+"""SYN cookies: a SYN/ACK's sequence number that carries all the state a server needs.
+
+Decides the cookie, the MPTCP key that goes with it, and what an ACK must bring back. Keeps no state
+but its secrets. Layout as in Linux: a per-tuple hash plus the client's ISN, a minute counter in the top
+byte, the MSS index in the low 24 bits; the window scale rides in the low 6 bits of the timestamp.
+Read first: RFC 4987 §3.6, draft-paasch-mptcp-syncookies-02 §2 and §3.1.1 (the verifiable key).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from dataclasses import dataclass
+
+from testbed.mptcp.config import MILLISECOND, SECOND
+from testbed.mptcp.tcp.handshake import SynOptions
+from testbed.mptcp.wire.sequence import MASK32
+
+COUNTER_PERIOD = 60 * SECOND
+MAX_AGE = 2  # counter steps: a cookie lives 60 to 120 s
+MSS_TABLE = (536, 1300, 1440, 1460)
+MSS_TABLE_V6 = (1220, 1420, 1440, 8940)
+
+_OPTION_BITS = 6
+_OPTION_MASK = (1 << _OPTION_BITS) - 1
+_NO_WINDOW_SCALE = 0xF
+
+
+@dataclass(frozen=True, slots=True)
+class FourTuple:
+    """As the server sees it: its own side is local."""
+
+    local: tuple[bytes, int]
+    remote: tuple[bytes, int]
+
+    def pack(self) -> bytes:
+        ports = struct.pack("!HH", self.local[1], self.remote[1])
+        return self.local[0] + self.remote[0] + ports
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What a valid cookie brings back."""
+
+    mss: int
+    key: int
+    timestamp_offset: int
+
+
+class _Secret:
+    """One generation. A keyed hash object copied per use is the fastest MAC in the standard library."""
+
+    __slots__ = ("_mac",)
+
+    def __init__(self, secret: bytes) -> None:
+        self._mac = hashlib.blake2s(key=secret[:32], digest_size=8)
+
+    def hash(self, label: bytes, tuple_: bytes, number: int) -> int:
+        mac = self._mac.copy()
+        mac.update(label + struct.pack("!Q", number) + tuple_)
+        return int.from_bytes(mac.digest(), "big")
+
+    def timestamp_offset(self, four_tuple: FourTuple) -> int:
+        return self.hash(b"T", four_tuple.pack(), 0) & MASK32
+
+
+class SynCookieJar:
+    """`secret` alone makes two jars interchangeable. `rotate` keeps the one before for checking."""
+
+    __slots__ = ("_secrets",)
+
+    def __init__(self, secret: bytes) -> None:
+        self._secrets = [_Secret(secret)]
+
+    def rotate(self, secret: bytes) -> None:
+        self._secrets = [_Secret(secret), self._secrets[0]]
+
+    def make(self, now: int, four_tuple: FourTuple, client_isn: int, mss: int | None) -> int:
+        """The ISN of a stateless SYN/ACK."""
+        table, packed = _table(four_tuple), four_tuple.pack()
+        announced = mss if mss is not None else table[0]
+        index = max((i for i, size in enumerate(table) if size <= announced), default=0)
+        count = now // COUNTER_PERIOD
+        secret = self._secrets[0]
+        mixed = (secret.hash(b"1", packed, count) + index) & 0xFF_FFFF
+        return (secret.hash(b"0", packed, 0) + client_isn + (count << 24) + mixed) & MASK32
+
+    def key(self, four_tuple: FourTuple, cookie: int) -> int:
+        """Key-B for a cookie: recomputable, so that it need not be kept (draft §3.1.1)."""
+        return self._secrets[0].hash(b"K", four_tuple.pack(), cookie)
+
+    def check(self, now: int, four_tuple: FourTuple, client_isn: int, cookie: int) -> Remembered | None:
+        """What the cookie says, or None when it is not ours, too old, or for another tuple or ISN."""
+        table, packed = _table(four_tuple), four_tuple.pack()
+        count = now // COUNTER_PERIOD
+        for secret in self._secrets:
+            rest = (cookie - secret.hash(b"0", packed, 0) - client_isn) & MASK32
+            for past in range(count, max(count - MAX_AGE, -1), -1):
+                low = secret.hash(b"1", packed, past) & 0xFF_FFFF
+                index = (rest - (past << 24)) & MASK32
+                index = (index - low) & 0xFF_FFFF if index >> 24 == 0 else -1
+                if 0 <= index < len(table):
+                    key = secret.hash(b"K", packed, cookie)
+                    return Remembered(table[index], key, secret.timestamp_offset(four_tuple))
+        return None
+
+    def timestamp_offset(self, four_tuple: FourTuple) -> int:
+        """Origin of a connection's timestamp clock: recomputable, so that a cookie needs not keep it."""
+        return self._secrets[0].timestamp_offset(four_tuple)
+
+
+def _table(four_tuple: FourTuple) -> tuple[int, ...]:
+    return MSS_TABLE if len(four_tuple.local[0]) == 4 else MSS_TABLE_V6
+
+
+def stamp_options(timestamp: int, syn: SynOptions) -> int:
+    """`timestamp` with the SYN's options in its low bits, never later than the real one."""
+    shift = _NO_WINDOW_SCALE if syn.window_shift is None else min(syn.window_shift, 14)
+    stamped = (timestamp & ~_OPTION_MASK) | shift
+    if stamped > timestamp:
+        stamped -= 1 << _OPTION_BITS
+    return stamped & MASK32
+
+
+def unstamp_options(echo: int, mss: int, timestamp: int) -> SynOptions:
+    """The SYN's options from the timestamp that came back. `timestamp` is the client's TSval now."""
+    shift = echo & 0xF
+    return SynOptions(mss, None if shift == _NO_WINDOW_SCALE else shift, timestamp)
+
+
+def timestamp_at(now: int, offset: int) -> int:
+    """The same clock as Tcb.timestamp, before there is a Tcb."""
+    return (now // MILLISECOND + offset) & MASK32

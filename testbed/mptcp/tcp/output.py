@@ -1,0 +1,133 @@
+"""What a subflow may send now: which byte range, in which window.
+
+Decides when data goes out and how much, and keeps the books of what was sent. Never sees a byte of
+data: spans are offsets. Read first: RFC 9293 §3.8.6, RFC 5681 §3, RFC 6298 §5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from testbed.mptcp.tcp.state import MAY_SEND_DATA, State
+from testbed.mptcp.tcp.tcb import Tcb
+
+MAX_PERSIST_BACKOFF = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """One segment's share of the sequence space: `length` bytes from `offset`, then perhaps the FIN."""
+
+    offset: int
+    length: int
+    fin: bool = False
+    probe: bool = False
+
+
+def room_for_new(tcb: Tcb, queued: int, most: int) -> int:
+    """How many of `queued` new bytes to commit to one segment now; 0 means wait.
+
+    `most` is a full segment's payload. Avoids silly windows at the sender (RFC 9293 §3.8.6.2.1) and
+    applies Nagle's rule where it is switched on (§3.7.4).
+    """
+    if tcb.state not in MAY_SEND_DATA or tcb.fin_queued:
+        return 0
+    in_flight = tcb.snd_end - tcb.snd_una
+    count = min(tcb.cc.cwnd - in_flight, tcb.snd_wnd - in_flight, queued, most)
+    if count <= 0:
+        return 0
+    whole = count == most or (count == queued and not (tcb.config.nagle and in_flight))
+    return count if whole or count * 2 >= tcb.max_snd_wnd else 0
+
+
+def next_span(tcb: Tcb, most: Callable[[int], int]) -> Span | None:
+    """The next segment to send, or None. `most(offset)` is how much one segment may carry from there."""
+    if tcb.state in (State.CLOSED, State.SYN_SENT, State.SYN_RECEIVED, State.TIME_WAIT, State.FIN_WAIT_2):
+        return None
+    resend = tcb.recovery.resend
+    if resend is not None:
+        tcb.recovery.resend = None
+        if tcb.snd_una <= resend < tcb.snd_max:
+            return _span(tcb, resend, most, tcb.snd_end - resend)
+    if tcb.probe:
+        tcb.probe = False
+        if tcb.snd_end > tcb.snd_una:
+            return Span(tcb.snd_una, 1, probe=True)
+    left = tcb.snd_end - tcb.snd_nxt
+    if left <= 0:
+        if tcb.fin_queued and tcb.snd_nxt == tcb.snd_end:
+            return Span(tcb.snd_end, 0, fin=True)
+        return None
+    usable = min(tcb.cc.cwnd, tcb.snd_wnd) - tcb.flight
+    if usable <= 0:
+        return None
+    span = _span(tcb, tcb.snd_nxt, most, min(left, usable))
+    if span.length < min(left, most(span.offset)) and tcb.flight > 0:
+        return None  # the window cuts it: wait for an ACK
+    return span
+
+
+def _span(tcb: Tcb, offset: int, most: Callable[[int], int], limit: int) -> Span:
+    length = min(limit, most(offset)) if limit > 0 else 0
+    return Span(offset, length, fin=tcb.fin_queued and offset + length == tcb.snd_end)
+
+
+def span_sent(tcb: Tcb, now: int, span: Span) -> None:
+    """Book a span as sent: RTT timing (Karn), RTO (RFC 6298 (5.1)), state after a FIN."""
+    end = span.offset + span.length + (1 if span.fin else 0)
+    if span.probe:
+        tcb.snd_max = max(tcb.snd_max, end)
+        return
+    if span.offset < tcb.snd_max:
+        tcb.retransmits += 1
+        tcb.timed = None
+    elif tcb.timed is None:
+        tcb.timed = (end, now)
+    tcb.snd_nxt = max(tcb.snd_nxt, end)
+    tcb.snd_max = max(tcb.snd_max, end)
+    if tcb.rto_at is None:
+        tcb.rto_at = now + tcb.rtt.rto
+    tcb.persist_at = None
+    if span.fin:
+        if tcb.state is State.ESTABLISHED:
+            tcb.move(State.FIN_WAIT_1)
+        elif tcb.state is State.CLOSE_WAIT:
+            tcb.move(State.LAST_ACK)
+
+
+def acknowledged(tcb: Tcb) -> None:
+    """Book that an ACK has left, alone or with data."""
+    tcb.ack_now = False
+    tcb.bytes_since_ack = 0
+    tcb.delayed_ack_at = None
+    tcb.last_ack_sent = tcb.rcv_nxt
+
+
+def arm_persist(tcb: Tcb, now: int, waiting: bool) -> None:
+    """Data waits, nothing is in flight and the window is in the way: probe it (RFC 9293 §3.8.6.1)."""
+    if waiting and tcb.persist_at is None and tcb.rto_at is None and not tcb.probe:
+        backoff = min(tcb.persist_count, MAX_PERSIST_BACKOFF)
+        tcb.persist_at = now + min(tcb.rtt.rto << backoff, tcb.config.rto_max)
+
+
+def offer_window(tcb: Tcb, space: int) -> int:
+    """The window field to send for `space` free bytes; never takes back what was offered.
+
+    Moves the right edge only by a full segment or half the buffer (RFC 9293 §3.8.6.2.2).
+    """
+    nxt, shift = tcb.rcv_nxt, tcb.rcv_wscale
+    edge = nxt + max(space, 0)
+    if edge - tcb.rcv_adv < min(tcb.mss, tcb.config.receive_buffer // 2):
+        edge = max(tcb.rcv_adv, nxt)
+    field = min((edge - nxt) >> shift, 0xFFFF)
+    if nxt + (field << shift) < tcb.rcv_adv:
+        field = min((tcb.rcv_adv - nxt + (1 << shift) - 1) >> shift, 0xFFFF)
+    tcb.rcv_adv = max(tcb.rcv_adv, nxt + (field << shift))
+    return field
+
+
+def window_update_due(tcb: Tcb, space: int) -> bool:
+    """The application has read so much that the peer should hear of it."""
+    opened = tcb.rcv_nxt + space - tcb.rcv_adv
+    return opened >= min(2 * tcb.mss, tcb.config.receive_buffer // 2)

@@ -1,0 +1,181 @@
+"""The transmission control block: the state of one subflow.
+
+Holds numbers, decides nothing: arrive.py changes it for a segment that came in, output.py for one that
+goes out, timers.py for a deadline. Read first: RFC 9293 §3.3.1.
+
+Sequence numbers are kept as *offsets*: unbounded integers, relative to the initial sequence number
+(SYN = 0, first byte = 1), which is also how MPTCP counts a subflow (RFC 8684 §3.3.1). They meet the
+32-bit numbers of the wire only in `wire_seq` and `peer_offset`.
+"""
+
+from __future__ import annotations
+
+from testbed.mptcp.cc import CONTROLLERS
+from testbed.mptcp.config import MILLISECOND, TcpConfig
+from testbed.mptcp.ranges import Reassembly
+from testbed.mptcp.tcp.recovery import Recovery
+from testbed.mptcp.tcp.rtt import RttEstimator
+from testbed.mptcp.tcp.state import MOVES, State
+from testbed.mptcp.wire.sequence import MASK32, seq_diff
+
+DEFAULT_MSS = 536  # RFC 9293 §3.7.1 (SHLD-5); 1220 for IPv6
+DEFAULT_MSS_V6 = 1220
+
+
+class Tcb:
+    __slots__ = (
+        "ack_now",
+        "bytes_since_ack",
+        "cc",
+        "challenge_at",
+        "config",
+        "data_attempts",
+        "delayed_ack_at",
+        "echo_is_cookie",
+        "fin_queued",
+        "ipv6",
+        "irs",
+        "iss",
+        "last_ack_sent",
+        "local",
+        "lost_syn",
+        "max_snd_wnd",
+        "mss",
+        "paws_at",
+        "persist_at",
+        "persist_count",
+        "probe",
+        "rcv_adv",
+        "rcv_fin",
+        "rcv_wscale",
+        "reassembly",
+        "recovery",
+        "remote",
+        "retransmits",
+        "rto_at",
+        "rtt",
+        "snd_end",
+        "snd_max",
+        "snd_nxt",
+        "snd_una",
+        "snd_wl1",
+        "snd_wl2",
+        "snd_wnd",
+        "snd_wscale",
+        "state",
+        "syn_count",
+        "syn_due",
+        "time_wait_at",
+        "timed",
+        "ts_offset",
+        "ts_on",
+        "ts_recent",
+        "wscale_on",
+    )
+
+    def __init__(
+        self,
+        config: TcpConfig,
+        local: tuple[bytes, int],
+        remote: tuple[bytes, int],
+        iss: int,
+        ts_offset: int,
+    ) -> None:
+        self.config = config
+        self.local, self.remote = local, remote
+        self.ipv6 = len(local[0]) == 16
+        self.state = State.CLOSED
+        self.iss, self.irs = iss, 0
+        # Sending: offsets. snd_end is the end of what was queued; a queued FIN sits there.
+        self.snd_una = self.snd_nxt = self.snd_max = 0
+        self.snd_end = 1
+        self.fin_queued = False
+        self.snd_wnd = self.max_snd_wnd = 0
+        self.snd_wl1 = self.snd_wl2 = 0
+        self.snd_wscale = self.rcv_wscale = 0
+        self.wscale_on = False
+        self.mss = DEFAULT_MSS_V6 if self.ipv6 else DEFAULT_MSS
+        # Receiving: offsets of the peer's numbers.
+        self.reassembly = Reassembly(1)
+        self.rcv_fin: int | None = None  # offset of the peer's FIN, once seen
+        self.rcv_adv = 0  # right edge ever advertised
+        self.last_ack_sent = 0
+        # Timestamps (RFC 7323).
+        self.ts_on = False
+        self.ts_offset = ts_offset
+        self.ts_recent = 0
+        self.echo_is_cookie = False  # the next echo brings back a SYN cookie's timestamp: no RTT sample
+        self.paws_at = 0  # when ts_recent was set
+        # Acknowledging.
+        self.ack_now = False
+        self.bytes_since_ack = 0
+        self.delayed_ack_at: int | None = None
+        self.challenge_at: int | None = None  # when the last challenge ACK was sent
+        # Loss and time.
+        self.rtt = RttEstimator(config)
+        self.recovery = Recovery()
+        self.cc = CONTROLLERS[config.congestion](self.mss, config.initial_window)
+        self.rto_at: int | None = None
+        self.timed: tuple[int, int] | None = None  # (end offset, sent at) of the segment being timed
+        self.persist_at: int | None = None
+        self.persist_count = 0
+        self.probe = False
+        self.time_wait_at: int | None = None
+        self.syn_count = 0
+        self.syn_due = False  # a SYN or SYN/ACK is to be sent
+        self.lost_syn = False
+        self.data_attempts = 0
+        self.retransmits = 0
+
+    def move(self, state: State) -> None:
+        if state is not State.CLOSED and state not in MOVES[self.state]:
+            raise AssertionError(f"no move {self.state.value} -> {state.value} (RFC 9293 §3.3.2)")
+        self.state = state
+
+    @property
+    def rcv_nxt(self) -> int:
+        """Next offset expected, the FIN included once it was taken in order."""
+        return self.reassembly.next
+
+    @property
+    def flight(self) -> int:
+        return self.snd_nxt - self.snd_una
+
+    def wire_seq(self, offset: int) -> int:
+        return (self.iss + offset) & MASK32
+
+    def wire_ack(self) -> int:
+        return (self.irs + self.reassembly.next) & MASK32
+
+    def peer_offset(self, seq: int) -> int:
+        """A sequence number of the peer as an offset, the one closest to rcv_nxt."""
+        near = self.reassembly.next
+        return near + seq_diff(seq, (self.irs + near) & MASK32)
+
+    def ack_offset(self, ack: int) -> int:
+        """An acknowledgement number of the peer as an offset of ours, the one closest to snd_una."""
+        return self.snd_una + seq_diff(ack, (self.iss + self.snd_una) & MASK32)
+
+    def timestamp(self, now: int) -> int:
+        """Our timestamp clock: 1 ms, from an origin of its own per pair of addresses (RFC 7323 §5.4)."""
+        return (now // MILLISECOND + self.ts_offset) & MASK32
+
+    def set_mss(self, announced: int | None) -> None:
+        """`announced`: the peer's MSS option, None if it sent none."""
+        default = DEFAULT_MSS_V6 if self.ipv6 else DEFAULT_MSS
+        self.mss = max(min(announced if announced is not None else default, self.config.mss), 64)
+
+    def start_congestion_control(self) -> None:
+        """At the end of the handshake, when the MSS is known and whether a SYN was lost."""
+        controller = CONTROLLERS[self.config.congestion]
+        self.cc = controller(self.mss, self.config.initial_window, self.lost_syn)
+        if self.lost_syn:
+            self.rtt.after_lost_syn()
+
+    def deadline(self) -> int | None:
+        """The earliest of the subflow's timers."""
+        earliest = self.rto_at
+        for at in (self.delayed_ack_at, self.persist_at, self.time_wait_at):
+            if at is not None and (earliest is None or at < earliest):
+                earliest = at
+        return earliest
