@@ -20,7 +20,7 @@ from types import TracebackType
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from testbed.drive.ports import describe_listener, listeners
+from testbed.drive.ports import describe_listener, free_client_range, listeners
 from testbed.drive.state import State, User, namespace_state
 from testbed.drive.sysctl import Sysctls
 from testbed.drive.tun import Tun
@@ -56,13 +56,15 @@ def host_addresses(netlink: IPRoute) -> list[Address]:
 class Divert:
     """`with Divert(tun, ports, addresses):` TCP to these addresses and ports arrives at `tun`.
 
-    `ports` is an inclusive pair. UserError when an address is not this host's or a port is taken,
-    MachineError without the rights; nothing is left behind by either.
+    `ports` is an inclusive pair; with None a range for a client's connections is chosen. UserError when
+    an address is not this host's or a port is taken, MachineError without the rights; nothing is left
+    behind by either.
     """
 
-    def __init__(self, tun: Tun, ports: tuple[int, int], addresses: tuple[str, ...]) -> None:
+    def __init__(self, tun: Tun, ports: tuple[int, int] | None, addresses: tuple[str, ...]) -> None:
         self._tun = tun
-        self._ports = ports
+        self._wanted = ports
+        self.ports = ports or (0, 0)
         self._addresses = tuple(ipaddress.ip_address(text) for text in addresses)
         self._families = sorted({_family(address) for address in self._addresses})
         self._netlink = IPRoute()
@@ -77,6 +79,8 @@ class Divert:
             with namespace_state() as state:
                 self._index = self._netlink.link_lookup(ifname=self._tun.name)[0]
                 self._forget_the_dead(state)
+                if self._wanted is None:
+                    self.ports = free_client_range([user.ports for user in state.users])
                 self._refuse_conflicts(state)
                 with ExitStack() as undo:
                     undo.callback(self._leave, state)
@@ -117,7 +121,7 @@ class Divert:
             if address not in own and not address.is_loopback:
                 have = ", ".join(str(other) for other in sorted(own, key=str) if not other.is_loopback)
                 raise UserError(f"{address} is no address of this host; it has {have or 'none'}")
-        low, high = self._ports
+        low, high = self.ports
         for user in state.users:
             if user.ports[0] <= high and low <= user.ports[1]:
                 shared = {str(address) for address in self._addresses} & set(user.addresses)
@@ -135,7 +139,7 @@ class Divert:
     def _set_up(self, state: State) -> None:
         netlink, index = self._netlink, self._index
         state.users.append(
-            User(self._tun.name, index, self._ports, tuple(str(address) for address in self._addresses))
+            User(self._tun.name, index, self.ports, tuple(str(address) for address in self._addresses))
         )
         links = [link.get_attr("IFLA_IFNAME") for link in netlink.get_links()]
         sysctls = Sysctls(state.originals)
@@ -159,7 +163,7 @@ class Divert:
                 dst=str(address),
                 dst_len=address.max_prefixlen,
                 ip_proto=socket.IPPROTO_TCP,
-                dport_range=f"{self._ports[0]}:{self._ports[1]}",
+                dport_range=f"{self.ports[0]}:{self.ports[1]}",
                 protocol=RULE_PROTOCOL,
             )
 

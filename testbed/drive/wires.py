@@ -25,6 +25,7 @@ from typing import Any
 
 from testbed.capture import ETHERNET, CaptureWriter, Interface
 from testbed.drive.fidelity import LatenessMeter, ResourceMeter
+from testbed.drive.report import write_report
 from testbed.drive.stop import Stop
 from testbed.drive.timer import Timer, ask_for_exact_timers, ask_for_precedence
 from testbed.errors import TestbedError, UserError
@@ -241,13 +242,6 @@ def read_spec(path: Path) -> tuple[tuple[LinkSpec, ...], int]:
         return links, int(spec["seed"])
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path}: no specification of wires: {error!r}") from None
-
-
-def write_report(path: Path, report: dict[str, Any]) -> None:
-    """Atomically: a reader finds the whole file or none."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(report))
-    part.replace(path)
 
 
 def main(arguments: list[str]) -> int:

@@ -1,0 +1,105 @@
+"""`python -m testbed.drive.host SPEC.json OUT.json [--stay] [--origin NS]`: one host of a lab.
+
+Decides how a host's process begins and ends: `ready` once the TUN and the rules stand, rows and counters
+written last and atomically. A server goes on after the end of its input until its connections are closed.
+A client that is done goes on answering for a while (its last ACK may be lost), with --stay (after printing
+`done`) until the end of its input. Rows count time from --origin, a value of time.monotonic_ns.
+Read first: loop.py, divert.py; testbed/workloads/spec.py for the specification.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from testbed.drive.divert import Divert
+from testbed.drive.loop import Loop
+from testbed.drive.report import write_report
+from testbed.drive.stop import Stop
+from testbed.drive.timer import ask_for_exact_timers
+from testbed.drive.tun import Tun
+from testbed.errors import TestbedError, UserError
+from testbed.link import stream
+from testbed.workloads.host import Host
+from testbed.workloads.spec import FIRST_EPHEMERAL, LAST_EPHEMERAL, HostSpec
+
+SECOND = 1_000_000_000
+QUIET = SECOND  # a client that is done and has heard nothing for so long has nothing more to answer
+LEAVE_WITHIN = 8 * SECOND  # for a server's open connections to end
+
+
+def read_spec(path: Path) -> HostSpec:
+    try:
+        return TypeAdapter(HostSpec).validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise UserError(f"{path}: no specification of a host: {error}") from None
+
+
+def run(spec: HostSpec, stop: Stop, *, stay: bool, origin: int | None) -> dict[str, Any]:
+    """Runs the host in the current namespace; what OUT.json is to hold."""
+    client = spec.role == "client"
+    ports = (FIRST_EPHEMERAL, LAST_EPHEMERAL) if client else (spec.port, spec.port)
+    host = Host(spec, os.urandom, stream(spec.seed, spec.name, "application"))
+    with Tun() as tun, Divert(tun, ports, spec.addresses) as divert:
+        loop = Loop(host, tun, stop, origin=origin)
+        loop.watch_input(sys.stdin.fileno())
+        ask_for_exact_timers()
+        gc.collect()
+        gc.freeze()
+        print("ready", flush=True)
+        began = loop.now()
+        loop.start()
+        loop.run(lambda: host.done or loop.input_ended)
+        elapsed = loop.now() - began
+        if client and host.done:
+            if stay:
+                print("done", flush=True)
+                loop.run(lambda: loop.input_ended)
+            else:
+                until_quiet(loop)
+        else:
+            loop.run(lambda: host.open_connections == 0, loop.now() + LEAVE_WITHIN)
+        drops = divert.tun_drops()
+        loop.close()
+        return {
+            "rows": host.rows(),
+            "counters": host.counters(),
+            "fidelity": {**loop.figures(), "host_tun_drops": float(drops)},
+            "elapsed_ns": elapsed,
+            "invalid": f"{spec.name} was too slow: {drops} packets were dropped before it" if drops else None,
+        }
+
+
+def until_quiet(loop: Loop, quiet: int = QUIET) -> None:
+    """Until nothing has come for `quiet` nanoseconds, or the loop is asked to end."""
+    began = loop.now()
+    while (until := max(loop.last_packet, began) + quiet) > loop.now() and not loop.stopping:
+        loop.run(lambda: loop.stopping, until)
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m testbed.drive.host")
+    parser.add_argument("spec", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--stay", action="store_true")
+    parser.add_argument("--origin", type=int)
+    given = parser.parse_args(arguments)
+    stop = Stop()
+    stop.on_signals()
+    try:
+        report = run(read_spec(given.spec), stop, stay=given.stay, origin=given.origin)
+    except TestbedError as error:
+        print(error, file=sys.stderr)
+        return error.status
+    write_report(given.out, report)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

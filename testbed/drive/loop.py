@@ -1,0 +1,153 @@
+"""The real-time loop: one pure host over one TUN, one timer.
+
+Decides when the clock is read and in which order packets, timers and segments get their turn: whatever is
+due, then a batch of packets, then everything that there is to send, then sleep. Time for the host counts
+from `origin`. Knows nothing of namespaces, and nothing of what the host does.
+Read first: testbed/workloads/host.py (Hosted) for the contract; timer.py.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from testbed.drive.fidelity import LatenessMeter, ResourceMeter
+from testbed.drive.stop import Stop
+from testbed.drive.timer import Timer
+from testbed.drive.tun import Tun
+from testbed.mptcp.wire import Segment, decode, encode
+
+BATCH = 64  # packets read before the answers to them are sent
+
+
+class Driven(Protocol):
+    """What the loop runs: testbed.workloads.host.Hosted."""
+
+    def poll_transmit(self, now: int, /) -> Segment | None: ...
+
+    @property
+    def done(self) -> bool: ...
+
+    @property
+    def open_connections(self) -> int: ...
+
+    def start(self, now: int) -> None: ...
+
+    def handle_segment(self, now: int, segment: Segment) -> None: ...
+
+    def handle_timeout(self, now: int) -> None: ...
+
+    def poll_timeout(self) -> int | None: ...
+
+
+class Loop:
+    """Use: `start`, then `run` as often as needed with a condition for its end."""
+
+    def __init__(self, host: Driven, tun: Tun, stop: Stop, *, origin: int | None = None) -> None:
+        self._host = host
+        self._tun = tun
+        self._stop = stop
+        self.origin = time.monotonic_ns() if origin is None else origin
+        self._timer = Timer()
+        self._epoll = select.epoll()
+        for fd in (tun.fileno(), self._timer.fileno(), stop.fileno()):
+            self._epoll.register(fd, select.EPOLLIN)
+        self._input: int | None = None
+        self._armed: int | None = None
+        self.input_ended = False
+        self.packets_in = 0
+        self.packets_out = 0
+        self.undecodable = 0
+        self.last_packet = 0
+        self._lateness = LatenessMeter()
+        self._resources = ResourceMeter()
+
+    def now(self) -> int:
+        return time.monotonic_ns() - self.origin
+
+    @property
+    def stopping(self) -> bool:
+        """Whether a signal, or the end of the watched input, asks for an end."""
+        return self._stop.requested or self.input_ended
+
+    def watch_input(self, fd: int) -> None:
+        """End of file on `fd` sets `input_ended`. A regular file or a terminal's stdin is not watched."""
+        try:
+            self._epoll.register(fd, select.EPOLLIN)
+        except OSError:
+            return
+        self._input = fd
+
+    def start(self) -> None:
+        now = self.now()
+        self._host.start(now)
+        self._transmit(now)
+
+    def run(self, until: Callable[[], bool], deadline: int | None = None) -> bool:
+        """Until `until()` (asked once a turn), or `deadline` (of `now()`): whether the condition was met.
+
+        Also ends when a signal asks for it.
+        """
+        while not until():
+            if self._stop.requested or (deadline is not None and self.now() >= deadline):
+                return False
+            self._turn(deadline)
+        return True
+
+    def _turn(self, deadline: int | None) -> None:
+        host = self._host
+        due = host.poll_timeout()
+        wake = deadline if due is None or (deadline is not None and deadline < due) else due
+        self._timer.arm(None if wake is None else wake + self.origin)
+        ready = self._epoll.poll()
+        now = time.monotonic_ns() - self.origin
+        if due is not None and now >= due:
+            self._lateness.add(now - due)
+            host.handle_timeout(now)
+        tun = self._tun.fileno()
+        for fd, _ in ready:
+            if fd == tun:
+                self._receive()
+            elif fd == self._input and not os.read(fd, 4096):
+                self._epoll.unregister(fd)
+                self.input_ended = True
+        self._transmit(time.monotonic_ns() - self.origin)
+
+    def _receive(self) -> None:
+        read, handle, origin = self._tun.read, self._host.handle_segment, self.origin
+        for _ in range(BATCH):
+            found = read()
+            if found is None:
+                return
+            data, verify = found
+            segment = decode(data, verify=verify)
+            self.packets_in += 1
+            if isinstance(segment, Segment):
+                self.last_packet = time.monotonic_ns() - origin
+                handle(self.last_packet, segment)
+            else:
+                self.undecodable += 1
+
+    def _transmit(self, now: int) -> None:
+        poll, write = self._host.poll_transmit, self._tun.write
+        while (segment := poll(now)) is not None:
+            write(encode(segment))
+            self.packets_out += 1
+
+    def figures(self) -> dict[str, float]:
+        """The evidence for the record."""
+        return {
+            **self._lateness.figures("host_timer"),
+            **self._resources.figures("host", self.packets_in + self.packets_out),
+            "host_packets_in": float(self.packets_in),
+            "host_packets_out": float(self.packets_out),
+            "host_undecodable": float(self.undecodable),
+            "host_write_errors": float(self._tun.write_errors),
+        }
+
+    def close(self) -> None:
+        self._epoll.close()
+        self._timer.close()

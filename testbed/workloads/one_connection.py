@@ -1,0 +1,111 @@
+"""What a client run by hand does: one connection, so many bytes out, so many bytes back, checked.
+
+Decides when it has what it wants and closes. Both directions carry the same pattern, so that what comes
+back from an echo and what comes from a source are checked in the same way. Without a number of bytes to
+receive it closes its side once all is sent, and takes what comes until the peer has finished. Knows
+nothing of handshakes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from testbed.mptcp.config import SECOND, ClientConfig
+from testbed.mptcp.events import Closed, Connected, DataArrived, Event, PeerFinished
+from testbed.mptcp.reasons import Reason
+from testbed.workloads.outcome import Row
+from testbed.workloads.serving import ENDLESS, pattern
+from testbed.workloads.transfer import Transfer
+
+if TYPE_CHECKING:
+    from testbed.mptcp.endpoint import Endpoint
+
+PATIENCE = 60 * SECOND
+
+
+class OneConnection:
+    """`receive` None: whatever comes. Gives up after `patience` nanoseconds without any progress."""
+
+    def __init__(
+        self,
+        local: tuple[bytes, int],
+        remote: tuple[bytes, int],
+        config: ClientConfig,
+        *,
+        send: int,
+        receive: int | None,
+        patience: int = PATIENCE,
+    ) -> None:
+        self._local = local
+        self._remote = remote
+        self._config = config
+        self._send = send
+        self._receive = receive
+        self._patience = patience
+        self._transfer: Transfer | None = None
+        self._progress = 0
+        self.row: Row | None = None
+
+    def start(self, now: int, endpoint: Endpoint) -> None:
+        number = endpoint.connect(now, self._local, self._remote, self._config)
+        transfer = Transfer(number, 0, now, ENDLESS if self._receive is None else self._receive)
+        transfer.outgoing = pattern(self._send)
+        transfer.incoming = pattern()
+        self._transfer = transfer
+        self._progress = now
+
+    @property
+    def done(self) -> bool:
+        return self.row is not None
+
+    @property
+    def open_connections(self) -> int:
+        return int(self._transfer is not None and self.row is None)
+
+    def poll_timeout(self) -> int | None:
+        if self._transfer is None or self.row is not None or self._transfer.gave_up:
+            return None
+        return self._progress + self._patience
+
+    def handle_timeout(self, now: int, endpoint: Endpoint) -> None:
+        deadline = self.poll_timeout()
+        if self._transfer is not None and deadline is not None and deadline <= now:
+            self._transfer.give_up(now, endpoint)
+
+    def stop(self, now: int, endpoint: Endpoint) -> None:
+        """The user has had enough."""
+        if self._transfer is not None and self.row is None:
+            endpoint.abort(now, self._transfer.number, Reason.ABORTED)
+
+    def handle_event(self, now: int, endpoint: Endpoint, event: Event) -> None:
+        transfer = self._transfer
+        if transfer is None or event.connection != transfer.number or self.row is not None:
+            return
+        self._progress = now
+        if isinstance(event, DataArrived):
+            while data := endpoint.receive(now, transfer.number):
+                transfer.check(now, data)
+        elif isinstance(event, Connected):
+            transfer.connected = now
+        elif isinstance(event, PeerFinished):
+            transfer.peer_finished = True
+        elif isinstance(event, Closed):
+            if self._receive is None:
+                # An echo returns all, a sink nothing; from a source anything is right.
+                everything = transfer.sent == self._send
+                whole = transfer.received in (0, self._send) or not self._send
+                transfer.expected = transfer.received if everything and whole else -1
+            if transfer.done is None:
+                transfer.done = now
+            self.row = transfer.row("client", endpoint, event, now)
+            endpoint.forget(transfer.number)
+            return
+        transfer.push(now, endpoint)
+        enough = transfer.all_received or self._receive is None
+        if (transfer.all_sent and enough) or transfer.peer_finished:
+            transfer.close(now, endpoint)
+
+    def rows(self, endpoint: Endpoint) -> list[Row]:
+        if self.row is not None:
+            return [self.row]
+        return [self._transfer.row("client", endpoint, None)] if self._transfer is not None else []

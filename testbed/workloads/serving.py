@@ -1,0 +1,272 @@
+"""What a server run by hand does with its connections: echo, sink, source, http.
+
+Decides the bytes of each service, and when a connection is finished: a service says what it wants to read
+and what it has to send; one application moves the bytes for all of them, never holding more than the
+service asked for. Knows nothing of handshakes. Read first: RFC 9112 §2-§3 for http.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from testbed.mptcp.config import ServerConfig
+from testbed.mptcp.events import Accepted, Closed, Event, PeerFinished
+from testbed.workloads.outcome import Row
+from testbed.workloads.payload import Payload
+from testbed.workloads.transfer import Transfer
+
+if TYPE_CHECKING:
+    from testbed.mptcp.endpoint import Endpoint
+
+ENDLESS = 1 << 60
+PATTERN = "pattern"  # the one stream that clients by hand send and sources give: both ends know it
+MOST_HELD = 1 << 18  # bytes that an echo keeps while the peer does not read
+MOST_HEAD = 1 << 14  # bytes of an http request's head
+CHUNK = 1 << 16
+
+
+def pattern(length: int = ENDLESS) -> Payload:
+    """The bytes that every end of a connection by hand sends, from the first on."""
+    return Payload(PATTERN, 0, length)
+
+
+class Service(Protocol):
+    """One connection's. `room`: bytes it would read now. `finished`: it will send no more."""
+
+    @property
+    def room(self) -> int: ...
+
+    def feed(self, data: bytes) -> None: ...
+
+    def finish(self) -> None: ...
+
+    def waiting(self) -> bytes: ...
+
+    def sent(self, count: int) -> None: ...
+
+    @property
+    def finished(self) -> bool: ...
+
+
+class Echo:
+    """Returns what comes, until the peer finishes."""
+
+    def __init__(self) -> None:
+        self._held = bytearray()
+        self._ended = False
+
+    @property
+    def room(self) -> int:
+        return MOST_HELD - len(self._held)
+
+    def feed(self, data: bytes) -> None:
+        self._held += data
+
+    def finish(self) -> None:
+        self._ended = True
+
+    def waiting(self) -> bytes:
+        return bytes(self._held[:CHUNK])
+
+    def sent(self, count: int) -> None:
+        del self._held[:count]
+
+    @property
+    def finished(self) -> bool:
+        return self._ended and not self._held
+
+
+class Sink:
+    """Reads and forgets."""
+
+    room = ENDLESS
+
+    def __init__(self) -> None:
+        self.finished = False
+
+    def feed(self, data: bytes) -> None:
+        pass
+
+    def finish(self) -> None:
+        self.finished = True
+
+    def waiting(self) -> bytes:
+        return b""
+
+    def sent(self, count: int) -> None:
+        pass
+
+
+class Source:
+    """Sends the pattern from the start of the connection until the peer finishes."""
+
+    room = ENDLESS
+
+    def __init__(self) -> None:
+        self.finished = False
+        self._pattern = pattern()
+        self._at = 0
+
+    def feed(self, data: bytes) -> None:
+        pass
+
+    def finish(self) -> None:
+        self.finished = True
+
+    def waiting(self) -> bytes:
+        return b"" if self.finished else self._pattern.slice(self._at, CHUNK)
+
+    def sent(self, count: int) -> None:
+        self._at += count
+
+
+class Http:
+    """One GET: `/` is a page, `/bytes/N` is N bytes of the pattern. Then the connection is finished."""
+
+    def __init__(self) -> None:
+        self._head = bytearray()
+        self._answer: bytes | None = None
+        self._body = pattern(0)
+        self._at = 0
+
+    @property
+    def room(self) -> int:
+        return MOST_HEAD - len(self._head) if self._answer is None else ENDLESS
+
+    def feed(self, data: bytes) -> None:
+        if self._answer is not None:
+            return
+        self._head += data
+        if b"\r\n\r\n" in self._head or len(self._head) >= MOST_HEAD:
+            self._respond()
+
+    def finish(self) -> None:
+        if self._answer is None:
+            self._answer = b""  # nobody asked anything
+
+    def _respond(self) -> None:
+        words = bytes(self._head).split(b"\r\n", 1)[0].split(b" ")
+        status, page = (
+            b"200 OK",
+            b"<!doctype html><title>testbed</title><p>It works over Multipath TCP.</p>\n",
+        )
+        if len(words) != 3 or not words[2].startswith(b"HTTP/1."):
+            status, page = b"400 Bad Request", b"bad request\n"
+        elif words[0] != b"GET":
+            status, page = b"501 Not Implemented", b"only GET\n"
+        elif words[1].startswith(b"/bytes/") and words[1][7:].isdigit() and len(words[1]) < 24:
+            self._body = pattern(int(words[1][7:]))
+            page = b""
+        elif words[1] != b"/":
+            status, page = b"404 Not Found", b"there are / and /bytes/N\n"
+        kind = b"application/octet-stream" if self._body.length else b"text/html; charset=utf-8"
+        self._answer = (
+            b"HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
+            % (status, kind, len(page) + self._body.length)
+        ) + page
+
+    def waiting(self) -> bytes:
+        if self._answer is None:
+            return b""
+        if self._at < len(self._answer):
+            return self._answer[self._at :]
+        at = self._at - len(self._answer)
+        return self._body.slice(at, CHUNK) if at < self._body.length else b""
+
+    def sent(self, count: int) -> None:
+        self._at += count
+
+    @property
+    def finished(self) -> bool:
+        return self._answer is not None and self._at == len(self._answer) + self._body.length
+
+
+SERVICES: dict[str, Callable[[], Service]] = {"echo": Echo, "sink": Sink, "source": Source, "http": Http}
+
+
+class Serving:
+    """Serves `port` on `addresses` (all if empty); with `once`, done after the first connection's end."""
+
+    def __init__(
+        self, name: str, port: int, addresses: tuple[bytes, ...], config: ServerConfig, *, once: bool = False
+    ) -> None:
+        self._new = SERVICES[name]
+        self._port = port
+        self._addresses = addresses
+        self._config = config
+        self._once = once
+        self._accepted = 0
+        self._open: dict[int, tuple[Transfer, Service]] = {}
+        self.ended: list[Row] = []  # whoever prints them may take them out
+
+    def start(self, now: int, endpoint: Endpoint) -> None:
+        endpoint.listen(self._port, self._config, self._addresses)
+
+    @property
+    def done(self) -> bool:
+        return self._once and self._accepted > 0 and not self._open
+
+    @property
+    def open_connections(self) -> int:
+        return len(self._open)
+
+    def poll_timeout(self) -> int | None:
+        return None
+
+    def handle_timeout(self, now: int, endpoint: Endpoint) -> None:
+        pass
+
+    def handle_event(self, now: int, endpoint: Endpoint, event: Event) -> None:
+        number = event.connection
+        if isinstance(event, Accepted):
+            if self.done or (self._once and self._open):
+                endpoint.abort(now, number)
+                return
+            transfer = Transfer(number, self._accepted, now, 0)
+            transfer.connected = now
+            self._accepted += 1
+            self._open[number] = transfer, self._new()
+        if number not in self._open:
+            if isinstance(event, Closed):
+                endpoint.forget(number)
+            return
+        transfer, service = self._open[number]
+        if isinstance(event, Closed):
+            del self._open[number]
+            transfer.expected = transfer.received
+            transfer.done = now
+            self.ended.append(transfer.row("server", endpoint, event, now))
+            endpoint.forget(number)
+            return
+        if isinstance(event, PeerFinished):
+            transfer.peer_finished = True
+        self._move(now, endpoint, transfer, service)
+
+    def _move(self, now: int, endpoint: Endpoint, transfer: Transfer, service: Service) -> None:
+        """Reads and sends until neither gets any further."""
+        number, moved = transfer.number, True
+        while moved:
+            moved = False
+            room = service.room
+            if room and (data := endpoint.receive(now, number, room)):
+                if transfer.first_byte is None:
+                    transfer.first_byte = now
+                transfer.received += len(data)
+                service.feed(data)
+                moved = True
+            elif room and transfer.peer_finished:
+                service.finish()
+            if not transfer.closing and (waiting := service.waiting()):
+                accepted = endpoint.send(now, number, waiting)
+                service.sent(accepted)
+                transfer.sent += accepted
+                moved = moved or accepted > 0
+        if service.finished:
+            transfer.close(now, endpoint)
+
+    def rows(self, endpoint: Endpoint) -> list[Row]:
+        return [
+            *self.ended,
+            *(transfer.row("server", endpoint, None) for transfer, _ in self._open.values()),
+        ]
