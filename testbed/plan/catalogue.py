@@ -105,7 +105,10 @@ def _topos(file: Path) -> dict[str, Callable[..., object]]:
 def _parameters(maker: Callable[..., object]) -> list[str] | None:
     """The keyword parameters of a topology's build(); None: it takes any."""
     build = getattr(maker, "build", maker) if inspect.isclass(maker) else maker
-    parameters = list(inspect.signature(build).parameters.values())
+    try:
+        parameters = list(inspect.signature(build).parameters.values())
+    except (TypeError, ValueError):  # something written in C
+        return None
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         return None
     return [parameter.name for parameter in parameters if parameter.name != "self"]
