@@ -19,7 +19,7 @@ from testbed.workloads.server import RequestServer
 from testbed.workloads.spec import HostSpec
 
 if TYPE_CHECKING:
-    from testbed.mptcp.trace import TraceRecord
+    from testbed.mptcp.context import TraceRecord
 
 
 class Application(Protocol):
@@ -81,6 +81,11 @@ class Hosted:
         if due is not None and due <= now:
             self.application.handle_timeout(now, self.endpoint)
             self._drain(now)
+
+    def act(self, now: int, action: Callable[[int, Endpoint], None]) -> None:
+        """Something from outside, such as the user's wish to stop."""
+        action(now, self.endpoint)
+        self._drain(now)
 
     def _drain(self, now: int) -> None:
         poll_event = self.endpoint.poll_event

@@ -58,7 +58,10 @@ def test_quiet_network(profile: Profile, cookies: SynCookies) -> None:
         assert server is not None
         for row in (client, server):
             assert tuple(row) == ROW_KEYS
-            assert (row["verdict"], row["reason"]) == (wanted, "none"), why(client, server)
+            # A server that sees a plain SYN cannot tell whether anyone wanted more.
+            plain = row["role"] == "server" and profile is Profile.TCP
+            reason = "no_capable_in_syn" if plain else "none"
+            assert (row["verdict"], row["reason"]) == (wanted, reason), why(client, server)
             assert row["intact"]
             assert row["retransmits"] == 0
             assert row["subflows"] == 1
@@ -68,8 +71,9 @@ def test_quiet_network(profile: Profile, cookies: SynCookies) -> None:
         assert client["bytes_sent"] == server["bytes_received"] == 300
         assert client["bytes_received"] == server["bytes_sent"] == 10_000
         assert client["profile"] == server["profile"] == str(profile)
-        # 10 ms each way and 40 bytes or more at 10 Mbit/s: connected after one round trip.
-        assert 20_000_000 < int(str(client["connected_ns"])) - int(str(client["opened_ns"])) < 21_000_000
+    # 10 ms each way, 74 to 86 bytes at 10 Mbit/s; the first connection meets no other's packets.
+    first = ends(outcome)[0][0]
+    assert 20_100_000 < int(str(first["connected_ns"])) - int(str(first["opened_ns"])) < 20_200_000
     quiet = {cause for link in outcome.links.values() for cause, count in link["dropped"].items() if count}
     assert quiet == set()
 
