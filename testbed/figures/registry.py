@@ -1,0 +1,59 @@
+"""The figures there are, by the names that experiment files use.
+
+Decides where a figure is written (DIR/NAME.svg and DIR/NAME.png) and what a picture always carries: its
+evidence. Must not know what any figure shows.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from testbed.errors import UserError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Picture
+
+    from testbed.results import Results
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """`drawn_by` is "module:function": [Results, ...] -> matplotlib Figure. Imported when it is drawn."""
+
+    name: str
+    title: str
+    drawn_by: str
+
+
+FIGURES = {
+    figure.name: figure
+    for figure in (
+        Figure(
+            "fallback_by_loss",
+            "How often a connection falls back, against the loss from client to server",
+            "testbed.figures.fallback_by_loss:draw",
+        ),
+    )
+}
+
+
+def figure_names() -> list[str]:
+    return list(FIGURES)
+
+
+def draw(name: str, results: Sequence[Results], directory: Path | None = None) -> tuple[Path, Path]:
+    """SVG and PNG of a figure from one output directory, or from several laid over one another.
+
+    Written to `directory`, by default that of the first. UserError where the rows do not suit the figure.
+    """
+    if name not in FIGURES:
+        raise UserError(f"no figure is called {name!r}; there are {', '.join(FIGURES)}")
+    module, _, function = FIGURES[name].drawn_by.partition(":")
+    picture: Picture = getattr(importlib.import_module(module), function)(list(results))
+    from testbed.figures.style import save
+
+    return save(picture, (directory or results[0].directory) / name)

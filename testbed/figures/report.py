@@ -1,0 +1,90 @@
+"""DIR/report.html: the question, the table, the figures and the evidence, in one file that needs no other.
+
+Decides what the page holds. Pictures stand in it as SVG, so that it can be mailed or archived as it is.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from testbed.figures.registry import FIGURES, draw
+from testbed.mptcp.reasons import Reason, Verdict
+from testbed.records import write_atomically
+from testbed.results import Results
+
+
+def write_report(results: Results, figures: Sequence[str] | None = None) -> Path:
+    """Draws the experiment's figures (or those named) and writes the page; returns where it is."""
+    names = list(results.environment.get("figures", [])) if figures is None else list(figures)
+    pictures = [(FIGURES[name].title, _inline(draw(name, [results])[0])) for name in names]
+    page = Environment(
+        loader=PackageLoader("testbed.figures"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    ).get_template("report.html")
+    text = page.render(
+        name=results.environment.get("name", results.directory.name),
+        facts=results.environment,
+        pictures=pictures,
+        columns=_columns(results),
+        rows=_rows(results),
+        reasons=_reasons(results),
+        invalid=[record for record in results.records if record["invalid"]],
+    )
+    path = results.directory / "report.html"
+    write_atomically(path, text)
+    return path
+
+
+def _inline(svg: Path) -> str:
+    text = svg.read_text(encoding="utf-8")
+    return text[text.index("<svg") :]
+
+
+def _verdicts(results: Results) -> list[str]:
+    return [verdict.value for verdict in Verdict if int(results.summary[verdict.value].sum())]
+
+
+def _columns(results: Results) -> list[str]:
+    return [*results.factors, "connections", *_verdicts(results), "set-up, ms", "goodput, Mbit/s"]
+
+
+def _rows(results: Results) -> list[list[str]]:
+    rows = []
+    for _, row in results.summary.iterrows():
+        cells = [str(row[factor]) for factor in results.factors]
+        cells.append(f"{row['connections']:,}")
+        for verdict in _verdicts(results):
+            low, high = 100 * row[f"{verdict}_low"], 100 * row[f"{verdict}_high"]
+            cells.append(f"{100 * row[f'{verdict}_rate']:.2f} % ({low:.2f} to {high:.2f})")
+        cells.append(_bounded(row, "setup_ms"))
+        cells.append(_bounded(row, "goodput_mbit"))
+        rows.append(cells)
+    return rows
+
+
+def _bounded(row: pd.Series[Any], name: str) -> str:
+    if pd.isna(row[name]):
+        return "-"
+    return f"{row[name]:.3g} ({row[f'{name}_low']:.3g} to {row[f'{name}_high']:.3g})"
+
+
+def _reasons(results: Results) -> list[tuple[str, str, int, str, str]]:
+    """(verdict, reason, count, meaning, section) of every connection that was not plain MPTCP or TCP."""
+    frame = results.connections
+    odd = frame[~frame["verdict"].isin([Verdict.MPTCP.value, Verdict.TCP.value])]
+    counts = Counter(zip(odd["verdict"], odd["reason"], strict=True))
+    known = {reason.value: reason for reason in Reason}
+    listed = []
+    for (verdict, word), count in counts.most_common():
+        reason = known[word]
+        listed.append((str(verdict), word, count, reason.meaning, reason.section))
+    return listed
