@@ -20,6 +20,7 @@ from types import TracebackType
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
+from testbed.drive.addresses import Address, addresses_of_host
 from testbed.drive.ports import describe_listener, free_client_range, listeners
 from testbed.drive.state import State, User, namespace_state
 from testbed.drive.sysctl import Sysctls
@@ -34,23 +35,9 @@ TABLE_BASE = 20_000  # + the interface index of the TUN
 _KERNEL = 2  # RTPROT_KERNEL, as the machine's own local rule is marked
 _FAMILIES = (socket.AF_INET, socket.AF_INET6)
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-
 
 def _family(address: Address) -> int:
     return socket.AF_INET if address.version == 4 else socket.AF_INET6
-
-
-def host_addresses(netlink: IPRoute) -> list[Address]:
-    """The addresses of this namespace that a peer could use, in interface order; loopback ones last."""
-    found: list[Address] = []
-    for message in netlink.get_addr():
-        text = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
-        if text is not None:
-            address = ipaddress.ip_address(text)
-            if not address.is_link_local and not (address.version == 6 and address.is_loopback):
-                found.append(address)
-    return sorted(found, key=lambda address: (address.is_loopback, address.version))
 
 
 class Divert:
@@ -112,14 +99,14 @@ class Divert:
         return int(statistics["tx_dropped"])
 
     def _refuse_conflicts(self, state: State) -> None:
-        own = set(host_addresses(self._netlink))
+        own = addresses_of_host()
         for address in self._addresses:
             if address.is_loopback and address.version == 6:
                 raise UserError(
                     f"{address} cannot be diverted: Linux lets it pass on the loopback device only"
                 )
-            if address not in own and not address.is_loopback:
-                have = ", ".join(str(other) for other in sorted(own, key=str) if not other.is_loopback)
+            if str(address) not in own and not address.is_loopback:
+                have = ", ".join(other for other in own if other != "127.0.0.1")
                 raise UserError(f"{address} is no address of this host; it has {have or 'none'}")
         low, high = self.ports
         for user in state.users:

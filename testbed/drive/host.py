@@ -30,7 +30,6 @@ from testbed.workloads.host import Host
 from testbed.workloads.spec import FIRST_EPHEMERAL, LAST_EPHEMERAL, HostSpec
 
 SECOND = 1_000_000_000
-QUIET = SECOND  # a client that is done and has heard nothing for so long has nothing more to answer
 LEAVE_WITHIN = 8 * SECOND  # for a server's open connections to end
 
 
@@ -62,7 +61,7 @@ def run(spec: HostSpec, stop: Stop, *, stay: bool, origin: int | None) -> dict[s
                 print("done", flush=True)
                 loop.run(lambda: loop.input_ended)
             else:
-                until_quiet(loop)
+                loop.run_until_quiet()
         else:
             loop.run(lambda: host.open_connections == 0, loop.now() + LEAVE_WITHIN)
         drops = divert.tun_drops()
@@ -74,13 +73,6 @@ def run(spec: HostSpec, stop: Stop, *, stay: bool, origin: int | None) -> dict[s
             "elapsed_ns": elapsed,
             "invalid": f"{spec.name} was too slow: {drops} packets were dropped before it" if drops else None,
         }
-
-
-def until_quiet(loop: Loop, quiet: int = QUIET) -> None:
-    """Until nothing has come for `quiet` nanoseconds, or the loop is asked to end."""
-    began = loop.now()
-    while (until := max(loop.last_packet, began) + quiet) > loop.now() and not loop.stopping:
-        loop.run(lambda: loop.stopping, until)
 
 
 def main(arguments: list[str]) -> int:

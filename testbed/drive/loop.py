@@ -20,6 +20,7 @@ from testbed.drive.timer import Timer
 from testbed.drive.tun import Tun
 from testbed.mptcp.wire import Segment, decode, encode
 
+QUIET = 1_000_000_000  # a host that is done and heard nothing for so long has nothing more to answer
 BATCH = 64  # packets read before the answers to them are sent
 
 
@@ -86,6 +87,10 @@ class Loop:
         self._host.start(now)
         self._transmit(now)
 
+    def flush(self) -> None:
+        """Sends what the host has to send now; it acted outside of a turn."""
+        self._transmit(self.now())
+
     def run(self, until: Callable[[], bool], deadline: int | None = None) -> bool:
         """Until `until()` (asked once a turn), or `deadline` (of `now()`): whether the condition was met.
 
@@ -96,6 +101,12 @@ class Loop:
                 return False
             self._turn(deadline)
         return True
+
+    def run_until_quiet(self, quiet: int = QUIET) -> None:
+        """Until nothing has come for `quiet` nanoseconds, or the loop is asked to end."""
+        began = self.now()
+        while (until := max(self.last_packet, began) + quiet) > self.now() and not self.stopping:
+            self.run(lambda: self.stopping, until)
 
     def _turn(self, deadline: int | None) -> None:
         host = self._host

@@ -1,0 +1,41 @@
+"""The addresses of this network namespace, and which of them the kernel would use towards a peer.
+
+Decides the order in which addresses are offered: as the interfaces come, loopback last.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+
+from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
+
+from testbed.errors import UserError
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+def addresses_of_host() -> tuple[str, ...]:
+    """All that a peer could use. Not link-local ones, nor ::1, which Linux keeps on the loopback device."""
+    found: list[Address] = []
+    with IPRoute() as netlink:
+        for message in netlink.get_addr():
+            text = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
+            if text is not None:
+                address = ipaddress.ip_address(text)
+                if not address.is_link_local and not (address.version == 6 and address.is_loopback):
+                    found.append(address)
+    return tuple(str(address) for address in sorted(found, key=lambda one: (one.is_loopback, one.version)))
+
+
+def local_address_towards(peer: str) -> str:
+    """The source address that the routing table gives for `peer`; UserError when there is no route."""
+    with IPRoute() as netlink:
+        try:
+            route = netlink.route("get", dst=peer)[0]
+        except NetlinkError as error:
+            raise UserError(f"no route to {peer} from here ({error.args[1]}); see: ip route") from None
+        source = route.get_attr("RTA_PREFSRC")
+    if source is None:
+        raise UserError(f"no address of this host reaches {peer}; name one with --bind")
+    return str(source)

@@ -1,0 +1,223 @@
+"""The server and the client that a user runs by hand, in any host or namespace.
+
+Decides what the programs set up (TUN, rules, the application), when they end, and the results that they
+hand out: one dictionary per connection, with the counters of the endpoint. Printing is the command line's
+business, parsing too. Nothing is left behind, whatever ends them.
+Read first: divert.py, loop.py; testbed/workloads/serving.py and one_connection.py for what they do.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from testbed.drive.addresses import addresses_of_host, local_address_towards
+from testbed.drive.divert import Divert
+from testbed.drive.loop import Loop
+from testbed.drive.stop import Stop
+from testbed.drive.timer import ask_for_exact_timers
+from testbed.drive.tun import Tun
+from testbed.errors import UserError
+from testbed.mptcp.config import (
+    ClientConfig,
+    FirstData,
+    MptcpConfig,
+    Profile,
+    ServerConfig,
+    SynCookies,
+    TcpConfig,
+    ThirdAck,
+)
+from testbed.mptcp.endpoint import Endpoint
+from testbed.workloads.host import Hosted
+from testbed.workloads.one_connection import OneConnection
+from testbed.workloads.serving import SERVICES, Serving
+from testbed.workloads.spec import PORT, packed
+
+SECOND = 1_000_000_000
+
+Result = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ServerArguments:
+    """`bind` empty: all addresses of the host. `once`: end with the first connection."""
+
+    bind: tuple[str, ...] = ()
+    port: int = PORT
+    profiles: tuple[Profile, ...] = (Profile.V1, Profile.DRAFT, Profile.V0, Profile.TCP)
+    syn_cookies: SynCookies = SynCookies.AUTO
+    serve: str = "echo"
+    once: bool = False
+    checksum: bool = False
+    draft_version: int = 2
+    isn_recovery: bool = False
+
+    def __post_init__(self) -> None:
+        if self.serve not in SERVICES:
+            raise UserError(f"--serve {self.serve}: there are {', '.join(SERVICES)}")
+        _check_port(self.port)
+        for text in self.bind:
+            packed(text)
+
+    def config(self, mss: int) -> ServerConfig:
+        mptcp = MptcpConfig(
+            checksum=self.checksum, draft_version=self.draft_version, isn_recovery=self.isn_recovery
+        )
+        return ServerConfig(self.profiles, self.syn_cookies, tcp=TcpConfig(mss=mss), mptcp=mptcp)
+
+
+@dataclass(frozen=True, slots=True)
+class ClientArguments:
+    """`receive` None: whatever the server sends until it has finished."""
+
+    address: str
+    port: int = PORT
+    bind: tuple[str, ...] = ()
+    profile: Profile = Profile.V1
+    send: int = 1_000_000
+    receive: int | None = None
+    third_ack: ThirdAck = ThirdAck.BARE
+    first_data: FirstData = FirstData.CAPABLE
+    syn_retries: int = 2
+    checksum: bool = False
+    draft_version: int = 2
+    timeout: float = 60.0  # seconds without progress
+
+    def __post_init__(self) -> None:
+        _check_port(self.port)
+        for text in (self.address, *self.bind):
+            packed(text)
+        if self.send < 0 or (self.receive is not None and self.receive < 0):
+            raise UserError("--send and --receive take a number of bytes, 0 or more")
+        if self.timeout <= 0:
+            raise UserError(f"--timeout {self.timeout:g}: a number of seconds above 0 is expected")
+
+    def config(self, mss: int) -> ClientConfig:
+        return ClientConfig(
+            self.profile,
+            self.third_ack,
+            self.first_data,
+            self.syn_retries,
+            tcp=TcpConfig(mss=mss),
+            mptcp=MptcpConfig(checksum=self.checksum, draft_version=self.draft_version),
+        )
+
+
+def _check_port(port: int) -> None:
+    if not 0 < port < 65536:
+        raise UserError(f"port {port}: 1 to 65535 is expected")
+
+
+def _mss(addresses: tuple[str, ...]) -> int:
+    """Ethernet's 1500 bytes less the headers; IPv6's are longer."""
+    return 1440 if any(":" in address for address in addresses) else 1460
+
+
+def result_of(row: dict[str, Any], counters: dict[str, int]) -> Result:
+    """What the programs print of one connection."""
+    began = row["connected_ns"] if row["connected_ns"] is not None else row["opened_ns"]
+    seconds = max((row["done_ns"] or began) - began, 0) / SECOND
+    count = row["bytes_sent"] + row["bytes_received"]
+    most = max(row["bytes_sent"], row["bytes_received"])
+    return {
+        "verdict": row["verdict"],
+        "reason": row["reason"],
+        "profile": row["profile"],
+        "local": f"{row['local_address']} {row['local_port']}",
+        "remote": f"{row['remote_address']} {row['remote_port']}",
+        "subflows": row["subflows"],
+        "bytes": count,
+        "bytes_sent": row["bytes_sent"],
+        "bytes_received": row["bytes_received"],
+        "intact": row["intact"],
+        "seconds": seconds,
+        "bitrate": most * 8 / seconds if seconds else 0.0,  # bit/s in the direction that carried more
+        "retransmits": row["retransmits"],
+        "closed_by": row["closed_by"],
+        "counters": counters,
+    }
+
+
+def run_server(
+    arguments: ServerArguments,
+    *,
+    on_ready: Callable[[tuple[str, ...]], None] = lambda addresses: None,
+    on_connection: Callable[[Result], None] = lambda result: None,
+) -> Result:
+    """Serves until a signal, or with `once` until the first connection has ended.
+
+    `on_ready` gets the addresses, `on_connection` each result as its connection ends. Returns the number
+    of connections, the counters, the loop's figures and whether a signal ended it.
+    """
+    stop = Stop()
+    stop.on_signals()
+    addresses = arguments.bind or addresses_of_host()
+    if not addresses:
+        raise UserError("this host has no address to serve on; give one to an interface first")
+    app = Serving(
+        arguments.serve,
+        arguments.port,
+        tuple(map(packed, addresses)),
+        arguments.config(_mss(addresses)),
+        once=arguments.once,
+    )
+    host = Hosted(Endpoint(entropy=os.urandom), app)
+    ended = 0
+
+    def hand_out() -> None:
+        nonlocal ended
+        while app.ended:
+            ended += 1
+            on_connection(result_of(app.ended.pop(0), host.counters()))
+
+    def finished() -> bool:
+        hand_out()
+        return host.done
+
+    with Tun() as tun, Divert(tun, (arguments.port, arguments.port), addresses):
+        loop = Loop(host, tun, stop)
+        ask_for_exact_timers()
+        on_ready(addresses)
+        loop.start()
+        if loop.run(finished):
+            loop.run_until_quiet()
+        loop.close()
+    hand_out()
+    return {
+        "connections": ended,
+        "counters": host.counters(),
+        "interrupted": stop.requested,
+        "fidelity": loop.figures(),
+    }
+
+
+def run_client(arguments: ClientArguments) -> Result:
+    """One connection, from its SYN to its end; `interrupted` when a signal cut it off."""
+    stop = Stop()
+    stop.on_signals()
+    local = arguments.bind or (local_address_towards(arguments.address),)
+    with Tun() as tun, Divert(tun, None, local) as divert:
+        app = OneConnection(
+            (packed(local[0]), divert.ports[0]),
+            (packed(arguments.address), arguments.port),
+            arguments.config(_mss((arguments.address,))),
+            send=arguments.send,
+            receive=arguments.receive,
+            patience=int(arguments.timeout * SECOND),
+        )
+        host = Hosted(Endpoint(entropy=os.urandom), app)
+        loop = Loop(host, tun, stop)
+        ask_for_exact_timers()
+        loop.start()
+        if loop.run(lambda: host.done):
+            loop.run_until_quiet(SECOND // 2)
+        else:
+            host.act(loop.now(), app.stop)
+            loop.flush()
+        loop.close()
+    row = app.row or app.rows(host.endpoint)[0]
+    result = result_of(row, host.counters())
+    return {**result, "interrupted": stop.requested, "fidelity": loop.figures()}
