@@ -109,7 +109,7 @@ def _connection(handshake: Handshake, flows: list[Flow], draft_version: int) -> 
         tokens = _derived(handshake.keys, hash_.token)
         idsns = _derived(handshake.keys, hash_.idsn)
     mptcp = handshake.version is not None or any(dss(packet.segment) for packet in first.packets)
-    closed = closed_by(flows, mptcp=mptcp)
+    closed = closed_by(flows, handshake.keys, mptcp=mptcp)
     survives = len(flows) > 1 and closed in (DATA_FIN, OPEN)
     ends = (
         End(first, 0, handshake, idsns).judge(survives=survives),

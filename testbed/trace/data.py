@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from testbed.mptcp.wire import ACK, FIN, RST, SYN, MpFastclose
+from testbed.mptcp.wire import ACK, FIN, RST, SYN
 from testbed.mptcp.wire.sequence import MASK32, dsn_add, dsn_diff, promote
 from testbed.trace.flows import Flow
-from testbed.trace.handshake import capable, dss
+from testbed.trace.handshake import capable, dss, fastclose
 
 DATA_FIN, FASTCLOSE, FINS, RESET, OPEN = "data_fin", "fastclose", "fin", "rst", "open"
 
@@ -152,7 +152,7 @@ def _add_mapped(arrived: Intervals, flow: Flow, side: int, idsn: int, declaratio
             arrived.add(at, at + right - left)
 
 
-def closed_by(flows: Sequence[Flow], *, mptcp: bool) -> str:
+def closed_by(flows: Sequence[Flow], keys: tuple[int | None, int | None], *, mptcp: bool) -> str:
     """How the connection ended: the first thing that settled it, in the order of time."""
     packets = sorted(
         ((packet, flow) for flow in flows for packet in flow.packets if packet.dropped is None),
@@ -164,7 +164,7 @@ def closed_by(flows: Sequence[Flow], *, mptcp: bool) -> str:
     for packet, flow in packets:
         segment = packet.segment
         up = flow.upward(segment)
-        if any(isinstance(option, MpFastclose) for option in segment.options):
+        if fastclose(segment, flow, keys):
             return FASTCLOSE
         option = dss(segment)
         if option is not None and option.data_fin and option.dsn is not None:

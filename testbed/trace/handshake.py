@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from testbed.mptcp.wire import ACK, RST, SYN, Dss, MpCapable, MpJoinSyn, Segment
+from testbed.mptcp.wire import ACK, RST, SYN, Dss, MpCapable, MpFastclose, MpJoinSyn, Segment
 from testbed.mptcp.wire.mptcp_options import FLAG_CHECKSUM, FLAG_EXTENSIBILITY, FLAG_HMAC
 from testbed.mptcp.wire.sequence import MASK32, dsn_diff
 from testbed.trace.derive import SHA1, SHA256, Hash
@@ -55,6 +55,15 @@ def dss(segment: Segment) -> Dss | None:
 
 def join_syn(segment: Segment) -> MpJoinSyn | None:
     return next((option for option in segment.options if isinstance(option, MpJoinSyn)), None)
+
+
+def fastclose(segment: Segment, flow: Flow, keys: tuple[int | None, int | None]) -> bool:
+    """An MP_FASTCLOSE that counts: one with another key than the receiver's has no effect (RFC 8684 §3.5)."""
+    receiver = keys[1 if flow.upward(segment) else 0]
+    return any(
+        isinstance(option, MpFastclose) and receiver in (None, option.receiver_key)
+        for option in segment.options
+    )
 
 
 def usable(option: MpCapable | None) -> bool:

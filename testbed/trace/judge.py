@@ -18,25 +18,27 @@ Read first: RFC 8684 §3.1, §3.7; draft-paasch-mptcp-syncookies-02 §2; RFC 498
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from testbed.mptcp.reasons import Reason, Verdict
-from testbed.mptcp.wire import ACK, FIN, RST, SYN, MpFail, MpFastclose, Segment
+from testbed.mptcp.wire import ACK, FIN, RST, SYN, MpFail, Segment
 from testbed.mptcp.wire.mptcp_options import FLAG_CHECKSUM
 from testbed.trace.data import mappings, relative_data_ack
 from testbed.trace.flows import Flow
-from testbed.trace.handshake import Handshake, capable, dss, usable
+from testbed.trace.handshake import Handshake, capable, dss, fastclose, usable
+from testbed.trace.packets import Packet
 
 _SILENCE = 10_000_000_000  # ns without a packet of the other end after which a reset means "gave up"
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """`since`: the time in ns at which it was settled; None when nothing went wrong."""
+    """`cause`: the packet, sent or received, that settled it; None when nothing went wrong."""
 
     verdict: Verdict
     reason: Reason = Reason.NONE
-    since: int | None = None
+    since: int | None = None  # ns, at this end
+    cause: Packet | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(slots=True)
@@ -46,6 +48,10 @@ class _Seen:
     time: int
     sent: bool
     segment: Segment
+    packet: Packet
+
+    def settles(self, verdict: Verdict, reason: Reason) -> Judgement:
+        return Judgement(verdict, reason, self.time, self.packet)
 
 
 class End:
@@ -57,7 +63,7 @@ class End:
         self.flow, self.side, self.handshake, self.idsns = flow, side, handshake, idsns
         self.seen = sorted(
             (
-                _Seen(packet.time if sent else packet.arrived, sent, packet.segment)
+                _Seen(packet.time if sent else packet.arrived, sent, packet.segment, packet)
                 for packet in flow.packets
                 for sent in (flow.upward(packet.segment) == (side == 0),)
                 if sent or packet.dropped is None
@@ -83,7 +89,7 @@ class End:
         if fallen is None:
             return Judgement(Verdict.MPTCP)
         if fallen.reason is Reason.NO_CAPABLE_IN_SYN:
-            return Judgement(Verdict.TCP, fallen.reason, fallen.since)  # it was asked for no more than that
+            return replace(fallen, verdict=Verdict.TCP)  # it was asked for no more than that
         return fallen
 
     # -- fallback -------------------------------------------------------------------------------------
@@ -113,13 +119,13 @@ class End:
             elif not seen.sent and segment.flags & (SYN | ACK | RST) == SYN | ACK:
                 if option is None or not usable(option) or option.sender_key is None:
                     reason = Reason.SYN_RETRIES_EXHAUSTED if plain else Reason.NO_CAPABLE_IN_SYNACK
-                    return Judgement(Verdict.FALLBACK, reason, seen.time)
+                    return seen.settles(Verdict.FALLBACK, reason)
                 if self._takes_up(seen.time):
                     return None
                 if option.version not in self.handshake.offered:
-                    return Judgement(Verdict.FALLBACK, Reason.VERSION_NOT_OFFERED, seen.time)
+                    return seen.settles(Verdict.FALLBACK, Reason.VERSION_NOT_OFFERED)
                 if option.flags & FLAG_CHECKSUM and not self._asked_for_checksum():
-                    return Judgement(Verdict.FALLBACK, Reason.CHECKSUM_REFUSED, seen.time)
+                    return seen.settles(Verdict.FALLBACK, Reason.CHECKSUM_REFUSED)
                 return None
         return None
 
@@ -138,7 +144,7 @@ class End:
         if answer is None:
             return None
         if capable(answer.segment) is None:
-            return Judgement(Verdict.FALLBACK, Reason.NO_CAPABLE_IN_SYN, answer.time)
+            return answer.settles(Verdict.FALLBACK, Reason.NO_CAPABLE_IN_SYN)
         third = self._third_packet()
         if third is None:
             return None
@@ -146,11 +152,11 @@ class End:
         if option is None:
             if dss(third.segment) is not None:
                 return None  # data overtook the third ACK, or outlived it: what follows will tell
-            return Judgement(Verdict.FALLBACK, self._without_capable(), third.time)
+            return third.settles(Verdict.FALLBACK, self._without_capable())
         if option.receiver_key not in self.handshake.listener_keys:
-            return Judgement(Verdict.FALLBACK, Reason.COOKIE_KEY_MISMATCH, third.time)
+            return third.settles(Verdict.FALLBACK, Reason.COOKIE_KEY_MISMATCH)
         if not usable(option) or option.version != self.handshake.version:
-            return Judgement(Verdict.FALLBACK, Reason.THIRD_ACK_WITHOUT_CAPABLE, third.time)
+            return third.settles(Verdict.FALLBACK, Reason.THIRD_ACK_WITHOUT_CAPABLE)
         return None
 
     def _third_packet(self) -> _Seen | None:
@@ -213,7 +219,7 @@ class End:
             if option is not None and option.data_ack is not None:
                 break  # it speaks MPTCP
             if self.flow.acked(segment) > 1 + self.flow.fast_open[0] and self._has_data(before=each.time):
-                return Judgement(Verdict.FALLBACK, self._listener_reason(), each.time)
+                return each.settles(Verdict.FALLBACK, self._listener_reason())
         return signal
 
     def _listener_reason(self) -> Reason:
@@ -233,7 +239,7 @@ class End:
             segment = each.segment
             if each.sent:
                 if any(isinstance(option, MpFail) for option in segment.options):
-                    return Judgement(Verdict.FALLBACK, Reason.CHECKSUM_FAILED, each.time)
+                    return each.settles(Verdict.FALLBACK, Reason.CHECKSUM_FAILED)
                 if segment.payload and not segment.flags & SYN:
                     sent_up_to = max(sent_up_to, self.flow.offset(segment) + len(segment.payload))
                 continue
@@ -241,7 +247,7 @@ class End:
                 continue
             reason, confirmed, acked_up_to = self._signal(segment, confirmed, acked_up_to, sent_up_to)
             if reason is not None:
-                return Judgement(Verdict.FALLBACK, reason, each.time)
+                return each.settles(Verdict.FALLBACK, reason)
         return None
 
     def _signal(
@@ -296,13 +302,13 @@ class End:
         progress = self.seen[0].time if self.seen else 0
         for each in self.seen:
             segment = each.segment
-            if any(isinstance(option, MpFastclose) for option in segment.options):
-                reason = Reason.ABORTED if each.sent else Reason.FASTCLOSE_RECEIVED
-                return Judgement(Verdict.RESET, reason, each.time)
+            fast = fastclose(segment, self.flow, self.handshake.keys)
+            if fast and not each.sent:
+                return each.settles(Verdict.RESET, Reason.FASTCLOSE_RECEIVED)
             option = dss(segment)
             if segment.flags & FIN or (option is not None and option.data_fin and option.dsn is not None):
                 fins.add(each.sent)
-            if segment.flags & RST:
+            if fast or segment.flags & RST:
                 if len(fins) == 2:
                     return None
                 return self._reset(each, answered, progress)
@@ -313,30 +319,48 @@ class End:
 
     def _reset(self, last: _Seen, answered: bool, progress: int) -> Judgement | None:
         if not last.sent:
-            return Judgement(Verdict.RESET, Reason.RST_RECEIVED, last.time)
+            return last.settles(Verdict.RESET, Reason.RST_RECEIVED)
         if self.side == 1 and self.flow.seen_open and self._third_packet() is None:
             # No connection. To a SYN it refused; to what followed it found no cookie that fits.
-            return Judgement(Verdict.RESET, Reason.COOKIE_INVALID, last.time) if answered else None
+            return last.settles(Verdict.RESET, Reason.COOKIE_INVALID) if answered else None
         if last.time - progress > _SILENCE:
-            return Judgement(Verdict.HANG, Reason.NO_PROGRESS, last.time)
-        return Judgement(Verdict.RESET, Reason.ABORTED, last.time)
+            return last.settles(Verdict.HANG, Reason.NO_PROGRESS)
+        return last.settles(Verdict.RESET, Reason.ABORTED)
 
     def _unanswered(self) -> Judgement | None:
         """Only SYNs, and several of them."""
         if self.side == 0 and sum(1 for each in self.seen if each.sent) > 1:
-            return Judgement(Verdict.HANG, Reason.CONNECT_TIMED_OUT, self.seen[-1].time)
+            return self.seen[-1].settles(Verdict.HANG, Reason.CONNECT_TIMED_OUT)
         return None
 
 
-def both(client: Judgement | None, server: Judgement | None) -> Judgement:
-    """One verdict for the connection: `fallback` if either end fell back, else the worse of the two.
+# Reasons that tell what the other end did first: if that one has a reason of its own, it is the cause.
+_CONSEQUENCES = frozenset(
+    {
+        Reason.NONE,
+        Reason.NO_CAPABLE_IN_SYN,
+        Reason.NO_CAPABLE_IN_SYNACK,
+        Reason.NO_DATA_ACK,
+        Reason.NO_MAPPING,
+        Reason.MP_FAIL_RECEIVED,
+        Reason.INFINITE_MAPPING_RECEIVED,
+        Reason.RST_RECEIVED,
+        Reason.FASTCLOSE_RECEIVED,
+    }
+)
 
-    The reason is that of the end which was the first to have one.
+
+def both(client: Judgement | None, server: Judgement | None) -> Judgement:
+    """One verdict for the connection: `fallback` if either end fell back, else what the client met with.
+
+    The reason is the cause, as far as one of the ends tells it.
     """
-    found = [each for each in (server, client) if each is not None]
-    for verdict in (Verdict.FALLBACK, Verdict.HANG, Verdict.RESET, Verdict.TCP, Verdict.MPTCP):
-        alike = [each for each in found if each.verdict is verdict]
-        if alike:
-            known = [each for each in alike if each.reason is not Reason.NONE] or alike
-            return min(known, key=lambda each: each.since or 0)
-    return Judgement(Verdict.HANG, Reason.NO_PROGRESS)
+    if client is None:
+        return server or Judgement(Verdict.HANG, Reason.NO_PROGRESS)
+    if server is None:
+        return client
+    first, other = client, server
+    if server.verdict is Verdict.FALLBACK is not client.verdict:
+        first, other = server, client
+    same = first.verdict is other.verdict
+    return other if same and first.reason in _CONSEQUENCES and other.reason is not Reason.NONE else first

@@ -59,19 +59,16 @@ def _ladder(connection: Connection, number: int, width: int, most: int | None) -
     marked.sort(key=lambda pair: pair[0].time)
     lines = _head(connection, number, width)
     tags = {id(flow): index for index, flow in enumerate(connection.flows, 1)}
-    pending = _turns(connection)
+    turns = _turns(connection)
     skipped = range(most // 2, len(marked) - most // 2) if most and len(marked) > most else range(0)
     for index, (packet, flow) in enumerate(marked):
-        while pending and pending[0][0] <= packet.time:
-            lines.append(_turn_line(connection, pending.pop(0), width))
-        if index in skipped:
-            if index == skipped.start:
-                text = f"… {len(skipped)} packets left out …"
-                lines.append(" " * _TIME + "│" + text.center(width - _TIME - 2) + "│")
-            continue
-        tag = str(tags[id(flow)]) if len(tags) > 1 else ""
-        lines += _rungs(packet, flow, connection, tag, width)
-    lines += [_turn_line(connection, turn, width) for turn in pending]
+        if index == skipped.start and skipped:
+            text = f"… {len(skipped)} packets left out …"
+            lines.append(" " * _TIME + "│" + text.center(width - _TIME - 2) + "│")
+        if index not in skipped:
+            tag = str(tags[id(flow)]) if len(tags) > 1 else ""
+            lines += _rungs(packet, flow, connection, tag, width)
+        lines += [_turn_line(name, judgement, width) for name, judgement in turns.get(id(packet), ())]
     return "\n".join(line.rstrip() for line in [*lines, *_foot(connection, width)])
 
 
@@ -133,25 +130,22 @@ def _arrow(text: str, cause: str, tag: str, up: bool, inner: int) -> str:
     return (cause + "✗──" + end).rjust(inner)
 
 
-def _turns(connection: Connection) -> list[tuple[int, str, Judgement]]:
-    """The moments at which an end's fate was sealed."""
-    found = [
-        (judgement.since, name, judgement)
-        for name, judgement in zip(("client", "server"), connection.ends, strict=True)
-        if judgement is not None and judgement.since is not None
-    ]
-    return sorted(found, key=lambda turn: turn[0])
+def _turns(connection: Connection) -> dict[int, list[tuple[str, Judgement]]]:
+    """By packet: the ends whose fate it sealed."""
+    found: dict[int, list[tuple[str, Judgement]]] = {}
+    for name, judgement in zip(("client", "server"), connection.ends, strict=True):
+        if judgement is not None and judgement.cause is not None:
+            found.setdefault(id(judgement.cause), []).append((name, judgement))
+    return found
 
 
-def _turn_line(connection: Connection, turn: tuple[int, str, Judgement], width: int) -> str:
-    time, name, judgement = turn
-    inner = width - _TIME - 2
+def _turn_line(name: str, judgement: Judgement, width: int) -> str:
     text = f"{name}: {judgement.verdict.value}"
     if judgement.reason is not Reason.NONE:
         text += f", {judgement.reason.value}"
+    inner = width - _TIME - 2
     placed = f"◆ {text}".ljust(inner) if name == "client" else f"{text} ◆".rjust(inner)
-    stamp = f"{(time - connection.start) / _MILLISECOND:{_TIME - 1}.3f} "
-    return stamp + "│" + placed + "│"
+    return " " * _TIME + "│" + placed + "│"
 
 
 def _foot(connection: Connection, width: int) -> list[str]:

@@ -131,6 +131,6 @@ def _identity(segment: Segment) -> tuple[object, ...]:
 def from_segments(timed: Iterable[tuple[int, Segment, str | None]]) -> list[Packet]:
     """Packets of a simulated wire: time in ns, segment, and the cause if it was dropped."""
     return [
-        Packet(time, segment, dropped or None, time, number)
+        Packet(time, segment, dropped.removeprefix(DROPPED) if dropped else None, time, number)
         for number, (time, segment, dropped) in enumerate(timed, 1)
     ]
