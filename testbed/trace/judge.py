@@ -77,13 +77,13 @@ class End:
 
     def judge(self, *, survives: bool = False) -> Judgement | None:
         """None when this end never had a connection. `survives`: the connection outlived this subflow."""
+        if self.side == 1 and self.flow.seen_open and self._third_packet() is None:
+            return self._cookie_refused()
         asked = bool(self.handshake.offered) or self.handshake.version is not None
         fallen = self._fallback() if asked else None
         ended = None if survives else self._ended()
         if ended is not None:
             return ended
-        if self.side == 1 and self.flow.seen_open and self._third_packet() is None:
-            return None
         if not asked:
             return Judgement(Verdict.TCP)
         if fallen is None:
@@ -311,21 +311,27 @@ class End:
             if fast or segment.flags & RST:
                 if len(fins) == 2:
                     return None
-                return self._reset(each, answered, progress)
+                return self._reset(each, progress)
             if not each.sent:
                 progress = each.time
             answered = answered or segment.flags & (SYN | ACK) == SYN | ACK
         return self._unanswered() if not answered else None
 
-    def _reset(self, last: _Seen, answered: bool, progress: int) -> Judgement | None:
+    def _reset(self, last: _Seen, progress: int) -> Judgement:
         if not last.sent:
             return last.settles(Verdict.RESET, Reason.RST_RECEIVED)
-        if self.side == 1 and self.flow.seen_open and self._third_packet() is None:
-            # No connection. To a SYN it refused; to what followed it found no cookie that fits.
-            return last.settles(Verdict.RESET, Reason.COOKIE_INVALID) if answered else None
         if last.time - progress > _SILENCE:
             return last.settles(Verdict.HANG, Reason.NO_PROGRESS)
         return last.settles(Verdict.RESET, Reason.ABORTED)
+
+    def _cookie_refused(self) -> Judgement | None:
+        """A listener without a connection that resets what came after its SYN/ACK: no cookie fitted."""
+        answered = False
+        for each in self.seen:
+            if each.sent and each.segment.flags & RST and answered:
+                return each.settles(Verdict.RESET, Reason.COOKIE_INVALID)
+            answered = answered or (each.sent and bool(each.segment.flags & SYN))
+        return None
 
     def _unanswered(self) -> Judgement | None:
         """Only SYNs, and several of them."""
