@@ -33,12 +33,17 @@ _CONNECTED = 253  # RT_SCOPE_LINK, linux/rtnetlink.h
 _SYSCTL = Path("/proc/sys")
 
 
-def configure(plan: NetPlan, pids: Mapping[str, int], cpu: int) -> None:
-    """Sets up every node. `pids`: a process in each node's namespaces; `cpu` takes all packets of the lab."""
+def configure(plan: NetPlan, pids: Mapping[str, int], cpu: int) -> bool:
+    """Sets up every node. `pids`: a process in each node's namespaces; `cpu` takes all packets of the lab.
+
+    False where the kernel leaves that last wish to root, as it does in a user namespace.
+    """
+    steered = True
     for node in plan.nodes:
-        inside(pids[node.name], lambda node=node: _set_up(plan, node.name, cpu))  # type: ignore[misc]
+        steered &= inside(pids[node.name], lambda node=node: _set_up(plan, node.name, cpu))  # type: ignore[misc]
     for node in plan.nodes:
         inside(pids[node.name], lambda node=node: _check_routes(plan, node.name))  # type: ignore[misc]
+    return steered
 
 
 def dropped(plan: NetPlan, pids: Mapping[str, int]) -> dict[str, int]:
@@ -79,7 +84,7 @@ def inside(pid: int, work: Callable[[], Any]) -> Any:
     return answer["result"]
 
 
-def _set_up(plan: NetPlan, node: str, cpu: int) -> None:
+def _set_up(plan: NetPlan, node: str, cpu: int) -> bool:
     router = plan.node(node).role == "router"
     six = any(":" in address for address in plan.addresses(node))
     settings = {
@@ -98,14 +103,14 @@ def _set_up(plan: NetPlan, node: str, cpu: int) -> None:
             settings[f"net/ipv6/conf/{group}/router_solicitations"] = 0
     for name, value in settings.items():
         _sysctl(node, name, value)
-    for end in plan.interfaces(node):
-        _one_cpu(node, end.name, cpu)
+    steered = [_one_cpu(node, end.name, cpu) for end in plan.interfaces(node)]
     with IPRoute() as kernel:
         indexes = {link.get_attr("IFLA_IFNAME"): link["index"] for link in kernel.get_links()}
         kernel.link("set", index=indexes["lo"], state="up")
         _addresses(kernel, plan, node, indexes)
         _neighbours(kernel, plan, node, indexes)
         _routes(kernel, plan, node, indexes)
+    return all(steered)
 
 
 def _addresses(kernel: IPRoute, plan: NetPlan, node: str, indexes: Mapping[str, int]) -> None:
@@ -202,13 +207,15 @@ def _check_routes(plan: NetPlan, node: str) -> None:
                     arrived = far.name if far.node == node else None
 
 
-def _one_cpu(node: str, interface: str, cpu: int) -> None:
+def _one_cpu(node: str, interface: str, cpu: int) -> bool:
     """One queue for all packets of an interface: veth has one for each CPU and so reorders between two."""
     file = Path(f"/sys/class/net/{interface}/queues/rx-0/rps_cpus")
     words = [f"{(1 << cpu) >> shift & 0xFFFFFFFF:08x}" for shift in range(cpu // 32 * 32, -1, -32)]
     try:
         file.write_text(",".join(words))
         accepted = int(file.read_text().replace(",", ""), 16)
+    except PermissionError:
+        return False
     except OSError as error:
         raise MachineError(
             f"{node}: cannot tie {interface} to one CPU ({error}); packets would be reordered. "
@@ -216,6 +223,7 @@ def _one_cpu(node: str, interface: str, cpu: int) -> None:
         ) from None
     if accepted != 1 << cpu:
         raise MachineError(f"{node}: {file} was set to CPU {cpu} and reads {accepted:#x}")
+    return True
 
 
 def _sysctl(node: str, name: str, value: int) -> None:

@@ -19,7 +19,7 @@ _PR_SET_PDEATHSIG = 1
 
 def main(pid: int, command: list[str]) -> int:
     libc = ctypes.CDLL(None, use_errno=True)
-    here = Path.cwd()
+    here, cpus = Path.cwd(), os.sched_getaffinity(pid)
     kinds = ["pid", "net", "mnt"]
     if Path(f"/proc/{pid}/ns/user").readlink() != Path("/proc/self/ns/user").readlink():
         kinds.insert(0, "user")
@@ -27,6 +27,7 @@ def main(pid: int, command: list[str]) -> int:
     for kind, space in zip(kinds, spaces, strict=True):
         if libc.setns(space, 0) != 0:
             sys.exit(f"cannot join the {kind} namespace of {pid}: {os.strerror(ctypes.get_errno())}")
+    os.sched_setaffinity(0, cpus)
     if here.is_dir():
         os.chdir(here)
     child = os.fork()  # only a child is in the pid namespace

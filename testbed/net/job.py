@@ -28,13 +28,16 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class Job:
-    """`timeout`: seconds that the clients may take. `capture`: one capture file per wire."""
+    """`timeout`: seconds that the clients may take. `capture`: one capture file per wire. `cpu`: a number
+    that spreads labs over the CPUs, of any size.
+    """
 
     plan: NetPlan
     hosts: tuple[HostSpec, ...] = ()
     seed: int = 1
     capture: bool = False
     timeout: float = 600.0
+    cpu: int = 0
 
 
 @dataclass(frozen=True)

@@ -54,8 +54,11 @@ class Lab:
         self.net: Mininet = mininet_net.build(job.plan, wires_of(job.plan, job.capture))
         self.pids = {node.name: self.net[node.name].pid for node in job.plan.nodes}
         cpus = sorted(os.sched_getaffinity(0))
-        configure(job.plan, self.pids, cpus[job.seed % len(cpus)])
+        here, there = cpus[job.cpu % len(cpus)], cpus[(job.cpu + 1) % len(cpus)]
+        steered = configure(job.plan, self.pids, here)
         self.wires = self._start_wires()
+        if not steered:
+            self._keep_order(here, there)
         write(folder / NODES, dict[str, int], self.pids)
 
     def run(self) -> RunOutcome:
@@ -88,6 +91,13 @@ class Lab:
         while os.read(0, 4096):
             pass
         self._end_wires()
+
+    def _keep_order(self, here: int, there: int) -> None:
+        """For a user namespace: a cable has a queue for each CPU, so whoever sends into it stays on one."""
+        for pid in (0, *self.pids.values()):
+            os.sched_setaffinity(pid, {here})
+        if self.wires:
+            os.sched_setaffinity(self.wires.process.pid, {there})
 
     def _start_wires(self) -> Program | None:
         ends = mininet_net.taps(self.net)

@@ -7,6 +7,7 @@ each call has a process, namespaces and a directory of its own.
 
 from __future__ import annotations
 
+import itertools
 import os
 import select
 import signal
@@ -26,6 +27,7 @@ from testbed.workloads import HostSpec, RunOutcome
 
 STARTED_WITHIN = 60.0  # seconds for building a network on a busy machine
 ENDED_WITHIN = 30.0
+_started_labs = itertools.count()
 _ENTER = Path(__file__).with_name("enter.py")
 
 
@@ -48,7 +50,7 @@ def run_in_lab(
             if address not in known:
                 raise UserError(f"host {spec.name} has no address {address}; it has {', '.join(known)}")
     check()
-    job = Job(plan, tuple(hosts), seed, capture, timeout)
+    job = Job(plan, tuple(hosts), seed, capture, timeout, _next_cpu())
     with _started(job, directory, "run") as process:
         try:
             process.wait(timeout + STARTED_WITHIN + ENDED_WITHIN)
@@ -63,7 +65,7 @@ def shell(plan: NetPlan) -> None:
     with tempfile.TemporaryDirectory(prefix="testbed-") as place:
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the command in the lab
         try:
-            with _started(Job(plan), Path(place), "shell") as process:
+            with _started(Job(plan, cpu=_next_cpu()), Path(place), "shell") as process:
                 process.wait()
                 _result(process, Path(place)).unwrap()
         finally:
@@ -78,7 +80,7 @@ class Lab:
     ) -> None:
         self._place = None if directory else tempfile.TemporaryDirectory(prefix="testbed-")
         self.directory = directory or Path(self._place.name if self._place else "")
-        self._job = Job(plan, (), seed, capture)
+        self._job = Job(plan, (), seed, capture, cpu=_next_cpu())
         self.outcome: RunOutcome | None = None
 
     def __enter__(self) -> Self:
@@ -172,6 +174,11 @@ def _started(job: Job, directory: Path, mode: str, **options: Any):  # type: ign
         for descriptor in (inside, outside):
             if descriptor >= 0:
                 os.close(descriptor)
+
+
+def _next_cpu() -> int:
+    """Labs side by side take turns, also if each has a runner of its own."""
+    return os.getpid() + next(_started_labs)
 
 
 def _environment() -> dict[str, str]:
