@@ -21,7 +21,8 @@ from testbed.drive.tun import Tun
 from testbed.mptcp.wire import Segment, decode, encode
 
 QUIET = 1_000_000_000  # a host that is done and heard nothing for so long has nothing more to answer
-BATCH = 64  # packets read before the answers to them are sent
+READ_BATCH = 16  # packets read before the answers to them are sent
+SEND_BATCH = 64  # segments sent before packets are read again
 
 
 class Driven(Protocol):
@@ -57,7 +58,7 @@ class Loop:
         for fd in (tun.fileno(), self._timer.fileno(), stop.fileno()):
             self._epoll.register(fd, select.EPOLLIN)
         self._input: int | None = None
-        self._armed: int | None = None
+        self._more = False
         self.input_ended = False
         self.packets_in = 0
         self.packets_out = 0
@@ -89,7 +90,9 @@ class Loop:
 
     def flush(self) -> None:
         """Sends what the host has to send now; it acted outside of a turn."""
-        self._transmit(self.now())
+        self._more = True
+        while self._more:
+            self._transmit(self.now())
 
     def run(self, until: Callable[[], bool], deadline: int | None = None) -> bool:
         """Until `until()` (asked once a turn), or `deadline` (of `now()`): whether the condition was met.
@@ -113,7 +116,7 @@ class Loop:
         due = host.poll_timeout()
         wake = deadline if due is None or (deadline is not None and deadline < due) else due
         self._timer.arm(None if wake is None else wake + self.origin)
-        ready = self._epoll.poll()
+        ready = self._epoll.poll(0 if self._more else None)
         now = time.monotonic_ns() - self.origin
         if due is not None and now >= due:
             self._lateness.add(now - due)
@@ -129,7 +132,7 @@ class Loop:
 
     def _receive(self) -> None:
         read, handle, origin = self._tun.read, self._host.handle_segment, self.origin
-        for _ in range(BATCH):
+        for _ in range(READ_BATCH):
             found = read()
             if found is None:
                 return
@@ -143,10 +146,16 @@ class Loop:
                 self.undecodable += 1
 
     def _transmit(self, now: int) -> None:
+        """Up to a batch. When more may be left, the next turn does not sleep."""
         poll, write = self._host.poll_transmit, self._tun.write
-        while (segment := poll(now)) is not None:
+        for _ in range(SEND_BATCH):
+            segment = poll(now)
+            if segment is None:
+                self._more = False
+                return
             write(encode(segment))
             self.packets_out += 1
+        self._more = True
 
     def figures(self) -> dict[str, float]:
         """The evidence for the record."""

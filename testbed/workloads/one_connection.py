@@ -84,7 +84,8 @@ class OneConnection:
         self._progress = now
         if isinstance(event, DataArrived):
             while data := endpoint.receive(now, transfer.number):
-                transfer.check(now, data)
+                # A source goes on until it hears that we have enough: the rest is read and not wanted.
+                transfer.check(now, data[: transfer.expected - transfer.received])
         elif isinstance(event, Connected):
             transfer.connected = now
         elif isinstance(event, PeerFinished):
