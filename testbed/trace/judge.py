@@ -12,12 +12,14 @@ What cannot be seen, and what is said then:
 - Why a listener that was sent everything it needs does not speak MPTCP (a loss behind the capture, an
   option stripped there): its reason is `none`, and the initiator's `no_data_ack` stands for both.
 - That an application gave up waiting: a reset after long silence of the other end is taken for it.
+- In which order packets arrived that overtook each other behind the place of capture.
 
 Read first: RFC 8684 §3.1, §3.7; draft-paasch-mptcp-syncookies-02 §2; RFC 4987 §3.6.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field, replace
 
 from testbed.mptcp.reasons import Reason, Verdict
@@ -29,6 +31,7 @@ from testbed.trace.handshake import Handshake, capable, dss, fastclose, usable
 from testbed.trace.packets import Packet
 
 _SILENCE = 10_000_000_000  # ns without a packet of the other end after which a reset means "gave up"
+_LAST_ATTEMPT = 15  # transmissions of one segment after which common stacks give up (Linux's tcp_retries2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,7 +324,8 @@ class End:
         if not last.sent:
             return last.settles(Verdict.RESET, Reason.RST_RECEIVED)
         if last.time - progress > _SILENCE:
-            return last.settles(Verdict.HANG, Reason.NO_PROGRESS)
+            timed_out = self._data_timed_out()
+            return last.settles(Verdict.HANG, Reason.DATA_TIMED_OUT if timed_out else Reason.NO_PROGRESS)
         return last.settles(Verdict.RESET, Reason.ABORTED)
 
     def _cookie_refused(self) -> Judgement | None:
@@ -333,11 +337,17 @@ class End:
             answered = answered or (each.sent and bool(each.segment.flags & SYN))
         return None
 
+    def _data_timed_out(self) -> bool:
+        """Whether some data was sent over and over until the end."""
+        sent = Counter(
+            self.flow.offset(each.segment) for each in self.seen if each.sent and each.segment.payload
+        )
+        return bool(sent) and max(sent.values()) >= _LAST_ATTEMPT
+
     def _unanswered(self) -> Judgement | None:
-        """Only SYNs, and several of them."""
-        if self.side == 0 and sum(1 for each in self.seen if each.sent) > 1:
-            return self.seen[-1].settles(Verdict.HANG, Reason.CONNECT_TIMED_OUT)
-        return None
+        if self.side == 1 or not self.flow.seen_open:
+            return None
+        return self.seen[-1].settles(Verdict.HANG, Reason.CONNECT_TIMED_OUT)
 
 
 # Reasons that tell what the other end did first: if that one has a reason of its own, it is the cause.
