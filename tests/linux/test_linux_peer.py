@@ -152,7 +152,7 @@ def test_a_listener_without_mptcp(pair: tuple[Namespace, Namespace]) -> None:
 
 
 def test_a_plain_client_of_linux(pair: tuple[Namespace, Namespace]) -> None:
-    """TCP was asked for by the peer: for an MPTCP listener that is a fallback without MP_CAPABLE in the SYN."""
+    """Without MP_CAPABLE in the SYN there is nothing but TCP, whatever the listener offers."""
     a, b = pair
     server = Server(b)
     a.sysctl("net.mptcp.enabled", "1")
