@@ -24,6 +24,7 @@ from testbed.net.job import JOB, NODES, RESULT, Job, Result, read, write
 from testbed.net.programs import Program, wait_done
 from testbed.plan import NetPlan
 from testbed.workloads import HostSpec, RunOutcome
+from testbed.workloads.outcome import queue_drops
 
 _STAND_IN = Path(__file__).with_name("mnexec.py")
 
@@ -65,7 +66,11 @@ class Lab:
         idle, total = _cpu_times()
         origin = time.monotonic_ns()
         servers = [self._start_host(spec, origin) for spec in self.job.hosts if spec.role == "server"]
+        for program in servers:
+            program.wait_ready()
         clients = [self._start_host(spec, origin) for spec in self.job.hosts if spec.role == "client"]
+        for program in clients:
+            program.wait_ready()
         late = wait_done(clients, [*servers, *self._wires()], self.job.timeout)
         if late:
             self._invalid(f"{late[0].name} had not finished after {self.job.timeout:g} s")
@@ -76,6 +81,7 @@ class Lab:
         for program in (*clients, *servers):
             self._gather(program)
         self._end_wires()
+        self._invalid(queue_drops(self.outcome.links, self.job.hosts))
         idle_now, total_now = _cpu_times()
         self.outcome.fidelity["machine_cpu_share"] = 1 - (idle_now - idle) / max(total_now - total, 1)
         return self.outcome
@@ -129,9 +135,7 @@ class Lab:
         write(self.folder / f"{spec.name}.json", HostSpec, spec)
         words = ["--origin", str(origin), *(["--stay"] if spec.role == "client" else [])]
         start = self.net[spec.name].popen
-        program = Program(spec.name, "testbed.drive.host", self.folder, *words, start=start)
-        program.wait_ready()
-        return program
+        return Program(spec.name, "testbed.drive.host", self.folder, *words, start=start)
 
     def _wires(self) -> list[Program]:
         return [self.wires] if self.wires else []

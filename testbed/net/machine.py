@@ -15,6 +15,7 @@ from typing import Literal
 
 from testbed.errors import MachineError
 
+TUN = "/dev/net/tun"
 Way = Literal["root", "user"]
 _SEARCH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
 
@@ -62,7 +63,7 @@ def has_mnexec() -> bool:
 
 
 def _check_tun() -> None:
-    device = "/dev/net/tun"
+    device = TUN
     try:
         os.close(os.open(device, os.O_RDWR | os.O_CLOEXEC))
     except FileNotFoundError:

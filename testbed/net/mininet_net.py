@@ -71,7 +71,7 @@ class LabLink(Link):  # type: ignore[misc]
 
 def build(plan: NetPlan, wires: Collection[str]) -> Mininet:
     """Nodes and links, nothing configured yet. `wires`: names of the links that are to be wires."""
-    setLogLevel("warning")
+    setLogLevel("output")  # warnings, and what the command line answers
     Mininet.inited = True  # the lab is private: no machine-wide sysctls to be set
     net = Mininet(topo=None, host=LabHost, controller=None, link=LabLink, build=False)
     for node in plan.nodes:
