@@ -42,7 +42,7 @@ MILLISECOND = 1_000_000
 SECOND = 1_000_000_000
 PORT = 20080
 CLIENT_PORT = 40_000
-MOST_SEGMENTS = 200_000  # of one run: more is an endless exchange
+MOST_SEGMENTS = 20_000  # of one run: more is an endless exchange
 
 made: list[Pair] = []  # by the test that is running; conftest empties it
 

@@ -11,7 +11,7 @@ from tests.pair import SECOND, Pair
 @pytest.mark.parametrize("profile", list(Profile))
 def test_late_ack_is_no_cookie(profile: Profile) -> None:
     """Both sides have sent equally much: the last ACK and its sequence number lie as far apart as the third
-    ACK's. A cookie that merely adds the client's ISN would open a connection for it once the server's is gone.
+    ACK's. A cookie that merely adds the client's ISN would open a connection for it later on.
     """
     pair = Pair(client=ClientConfig(profile=profile), server=ServerConfig(syn_cookies=SynCookies.ALWAYS))
     pair.establish()
