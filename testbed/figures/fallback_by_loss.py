@@ -1,16 +1,14 @@
 """Fallback rate against loss: points with 95 % intervals, the closed form as a line under them.
 
 Decides which column is the loss (a varied `paths.*.loss.up`, or another loss on the way up), what a series
-is (the profile, and every other factor), and when the closed form applies: a server that always answers
-with cookies, and a client that speaks first. The second panel has the same points on a logarithmic axis
+is (the profile, and every other factor), and that series stand a little beside one another. The second panel has the same points on a logarithmic axis
 (and the square root of the loss), where the rare fallbacks of the draft and v1 are seen.
-Read first: testbed/model/fallback.py.
+When the closed form applies: testbed/results/expected.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import matplotlib
 import numpy as np
@@ -23,11 +21,9 @@ from numpy.typing import NDArray
 
 from testbed.errors import UserError
 from testbed.figures.style import COLOURS, MARKERS, PROFILE_STYLE, PROFILE_TITLE, RC, evidence
-from testbed.model import predict
-from testbed.results import Results
+from testbed.results import Results, closed_form
 
 PROFILE = "client.profile"
-PAYLOAD = 1424  # bytes of a full segment that carries timestamps and a DSS with 64-bit numbers
 Numbers = NDArray[np.float64]
 Across = Callable[[Numbers], Numbers]  # loss in percent -> place on the axis
 FLOOR = 0.1  # percent; where the logarithmic panel begins, and where zero is drawn
@@ -123,39 +119,12 @@ def _line(axes: Axes, result: Results, series: pd.DataFrame, across: Across, col
     """The closed form, where there is one for these settings."""
     settings = result.settings(int(series["cell"].iloc[0]))
     losses = series["loss"].to_numpy(dtype=float)
-    if not applies(settings) or len(losses) < 2:
-        return
     fine = np.linspace(0, np.sqrt(losses.max()), 400) ** 2
-    rates = [100 * closed_form(settings, loss / 100) for loss in fine]
+    said = [closed_form(settings, loss / 100) for loss in fine]
+    rates = [100 * each.fallback for each in said if each is not None]
+    if len(rates) < len(fine) or len(losses) < 2:
+        return
     axes.plot(across(fine), rates, color=colour, linewidth=5, alpha=0.28, zorder=1, solid_capstyle="round")
-
-
-def applies(settings: dict[str, Any]) -> bool:
-    """Whether the closed form's assumptions hold for a cell's settings."""
-    network = settings["network"]
-    disturbed = any(word in key for key in network for word in (".reorder", ".duplicate", ".drop"))
-    losses = [key for key in network if ".loss" in key]
-    return bool(
-        settings["server"]["syn_cookies"] == "always"
-        and settings["workload"]["request"] > 0
-        and settings["client"]["first_data"] == "capable"
-        and losses == ["paths.*.loss.up"]
-        and not disturbed
-        and not any("loss" in parameter for parameter in settings["topology"])
-    )
-
-
-def closed_form(settings: dict[str, Any], loss: float) -> float:
-    """The fallback probability for a cell's settings at a loss of 0..1."""
-    client, server = settings["client"], settings["server"]
-    return predict(
-        client["profile"],
-        loss,
-        segments=-(-settings["workload"]["request"] // PAYLOAD),
-        syn_retries=client["syn_retries"],
-        isn_recovery=server["mptcp"]["isn_recovery"],
-        third_ack=client["third_ack"],
-    ).fallback
 
 
 def _finish(linear: Axes, logarithmic: Axes, results: Sequence[Results]) -> None:

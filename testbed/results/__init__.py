@@ -3,6 +3,7 @@
 For a notebook: `from testbed.results import load; load("results/fallback-sim").connections`.
 """
 
+from testbed.results.expected import closed_form
 from testbed.results.statistics import agreement, bootstrap_mean, exact_interval, wilson_interval
 from testbed.results.store import Results, load, write_tables
 
@@ -10,6 +11,7 @@ __all__ = [
     "Results",
     "agreement",
     "bootstrap_mean",
+    "closed_form",
     "exact_interval",
     "load",
     "wilson_interval",

@@ -2,7 +2,7 @@
 
 Decides the columns of both. connections.parquet has one row per connection of every valid run, with the
 cell's factors under their dotted names; summary.csv one row per cell: the factors, how many connections,
-per verdict the count, its rate and the 95 % Wilson bounds, then mean goodput and set-up time with bootstrap
+per verdict the count, its rate and the 95 % Wilson bounds, what the closed form says, then mean goodput and set-up time with bootstrap
 bounds. Invalid runs are counted and never averaged in. Must not know how anything was run or drawn.
 """
 
@@ -21,6 +21,7 @@ import pandas as pd
 from testbed.errors import UserError
 from testbed.mptcp.reasons import Verdict
 from testbed.records import RECORD, finished_runs, read_rows, write_atomically
+from testbed.results.expected import closed_form
 from testbed.results.join import join
 from testbed.results.statistics import bootstrap_mean, wilson_interval
 
@@ -94,7 +95,8 @@ def write_tables(directory: Path) -> pd.DataFrame:
             joined += [{**head, **row} for row in join(read_rows(path))]
         frame = pd.DataFrame(joined)
         frames.append(frame)
-        rows.append(summarise(cell, factors, frame, len(members) - len(valid)))
+        settings = members[0][1]["settings"]
+        rows.append(summarise(cell, factors, settings, frame, len(members) - len(valid)))
     summary = pd.DataFrame(rows)
     connections = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
     _uniform(connections)
@@ -105,7 +107,9 @@ def write_tables(directory: Path) -> pd.DataFrame:
     return summary
 
 
-def summarise(cell: int, factors: dict[str, Any], frame: pd.DataFrame, invalid: int) -> dict[str, Any]:
+def summarise(
+    cell: int, factors: dict[str, Any], settings: dict[str, Any], frame: pd.DataFrame, invalid: int
+) -> dict[str, Any]:
     """One row of summary.csv."""
     total = len(frame)
     counts = Counter(frame["verdict"]) if total else Counter[str]()
@@ -116,6 +120,9 @@ def summarise(cell: int, factors: dict[str, Any], frame: pd.DataFrame, invalid: 
         row[f"{verdict.value}_rate"] = counts[verdict.value] / total if total else float("nan")
         row[f"{verdict.value}_low"] = low
         row[f"{verdict.value}_high"] = high
+    said = closed_form(settings)
+    for name in ("fallback", "reset"):  # NaN where there is no closed form
+        row[f"{name}_expected"] = getattr(said, name) if said else float("nan")
     for name, column in (("goodput_mbit", "goodput_mbit"), ("setup_ms", "setup_ms")):
         values = _numbers(frame[column]) if total else np.empty(0)
         row[name], row[f"{name}_low"], row[f"{name}_high"] = bootstrap_mean(values)

@@ -1,6 +1,24 @@
 """From an experiment file to finished runs: checked, seeded, in parallel, resumable."""
 
 from testbed.runner.campaign import Finished, Progress, default_jobs, run_campaign
+from testbed.runner.conclude import Conclusion, conclude
+from testbed.runner.document import parse_set
 from testbed.runner.experiment import Campaign, load_experiment
+from testbed.runner.units import duration, size
+from testbed.runner.way import Way, choose_way
 
-__all__ = ["Campaign", "Finished", "Progress", "default_jobs", "load_experiment", "run_campaign"]
+__all__ = [
+    "Campaign",
+    "Conclusion",
+    "Finished",
+    "Progress",
+    "Way",
+    "choose_way",
+    "conclude",
+    "default_jobs",
+    "duration",
+    "load_experiment",
+    "parse_set",
+    "run_campaign",
+    "size",
+]

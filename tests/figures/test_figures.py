@@ -11,7 +11,6 @@ import pytest
 
 from testbed.errors import UserError
 from testbed.figures import FIGURES, draw, write_report
-from testbed.figures.fallback_by_loss import applies, closed_form
 from testbed.figures.fallback_by_loss import draw as draw_fallback
 from testbed.model import predict
 from testbed.results import Results, load
@@ -66,28 +65,6 @@ def test_the_line_is_the_closed_form(results: Results) -> None:
 def test_two_ways_of_running_lie_over_one_another(results: Results) -> None:
     linear = draw_fallback([results, results]).axes[0]
     assert len(linear.containers) == 6
-
-
-def test_the_closed_form_stays_away_where_it_does_not_hold(results: Results) -> None:
-    settings = results.settings(0)
-    assert applies(settings)
-    assert closed_form(settings, 0.05) == pytest.approx(predict("v0", 0.05, 1, 2).fallback)
-    for key, value in (
-        ("server", {**settings["server"], "syn_cookies": "auto"}),
-        ("workload", {**settings["workload"], "request": 0}),
-        ("client", {**settings["client"], "first_data": "dss"}),
-        ("network", {"paths.*.loss.up": 5, "paths.*.loss.down": 5}),
-        ("network", {"paths.*.loss.up": 5, "paths.*.reorder.up": 5}),
-        ("topology", {"name": "two_path", "loss1": 3}),
-    ):
-        assert not applies({**settings, key: value}), key
-
-
-def test_ten_segments_are_ten(results: Results) -> None:
-    settings = results.settings(0)
-    workload = {**settings["workload"], "request": 14_000}
-    said = closed_form({**settings, "workload": workload}, 0.2)
-    assert said == pytest.approx(predict("v0", 0.2, 10, 2).fallback)
 
 
 def test_every_registered_figure_can_be_drawn(results: Results, tmp_path: Path) -> None:

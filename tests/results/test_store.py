@@ -8,11 +8,14 @@ from typing import Any
 import pytest
 
 from testbed.errors import UserError
-from testbed.records import ROWS, finished_runs, write_run
+from testbed.records import ROWS, finished_runs, read_rows, write_run
 from testbed.results import load, wilson_interval, write_tables
 from testbed.results.join import ABSENT, join, judge
+from testbed.runner import load_experiment
+from testbed.runner.experiment import written
 
 MS = 1_000_000
+EXPERIMENT = Path(__file__).parents[2] / "experiments" / "fallback.yaml"
 
 
 def client(port: int, verdict: str = "mptcp", reason: str = "none", **more: Any) -> dict[str, Any]:
@@ -126,7 +129,7 @@ def record(
         "run": f"{cell:03d}" + (f".try{attempt}" if attempt > 1 else ""),
         "cell": cell,
         "factors": factors,
-        "settings": {"connections": 3},
+        "settings": {**SETTINGS, "network": {"paths.*.loss.up": 5 * cell}},
         "repeat": 1,
         "try": attempt,
         "invalid": invalid,
@@ -166,7 +169,9 @@ def test_tables(output: Path) -> None:
     assert row["invalid_runs"] == 1
     assert row["damaged"] == 0
     assert results.factors == ["client.profile", "paths.*.loss.up"]
-    assert results.settings(1) == {"connections": 3}
+    assert results.settings(1)["network"] == {"paths.*.loss.up": 5}
+    assert row["fallback_expected"] == pytest.approx(0)
+    assert results.summary["fallback_expected"][1] == pytest.approx(0.05 + 0.95 * 0.05**3, rel=1e-5)
 
 
 def test_the_first_load_makes_the_tables(output: Path) -> None:
@@ -181,6 +186,4 @@ def test_a_directory_without_runs_is_an_error(tmp_path: Path) -> None:
 def test_rows_round_trip(output: Path) -> None:
     path, _ = next(iter(finished_runs(output)))
     assert (path / ROWS).exists()
-    from testbed.records import read_rows
-
     assert read_rows(path)[0] == client(21000)

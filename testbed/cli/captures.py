@@ -1,0 +1,80 @@
+"""`testbed trace` and `testbed ladder`: what a capture holds."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from testbed.trace import Capture
+
+Files = Annotated[
+    list[Path],
+    typer.Argument(metavar="FILE.pcap...", help="Captures (pcap or pcapng); several: of different links."),
+]
+Draft = Annotated[int, typer.Option(help="Version nibble of the draft profile on this wire.")]
+
+
+def trace(
+    files: Files,
+    as_json: Annotated[bool, typer.Option("--json", help="One object per connection.")] = False,
+    draft_version: Draft = 2,
+) -> None:
+    """Connections, subflows, keys, tokens, verdicts and reasons in a capture."""
+    from testbed.cli.show import table
+    from testbed.trace import connections, read_capture, to_json
+
+    capture = read_capture(*files)
+    found = [to_json(connection) for connection in connections(capture.packets, draft_version)]
+    if as_json:
+        print(json.dumps(found, indent=1))
+        return
+    head = ["client", "server", "profile", "verdict", "reason", "subflows", "bytes up", "down", "closed by"]
+    rows = [
+        [
+            _endpoint(each["initiator"]),
+            _endpoint(each["listener"]),
+            str(each["profile"]),
+            str(each["verdict"]),
+            str(each["reason"]),
+            str(len(each["subflows"])),  # type: ignore[arg-type]
+            *(str(count) for count in each["bytes"]),  # type: ignore[attr-defined]
+            str(each["closed_by"]),
+        ]
+        for each in found
+    ]
+    print(table(head, rows, left=5))
+    verdicts = Counter(str(each["verdict"]) for each in found)
+    print(f"{len(found)} connections: {', '.join(f'{count} {word}' for word, count in verdicts.items())}")
+    _left_out(capture)
+
+
+def ladder(
+    files: Files,
+    width: Annotated[int, typer.Option(min=60, help="Columns.")] = 110,
+    most: Annotated[int | None, typer.Option(min=2, help="Packets shown of one connection.")] = None,
+    draft_version: Draft = 2,
+) -> None:
+    """Packet ladder of every connection in a capture, options spelled out."""
+    from testbed.trace import ladder as draw
+    from testbed.trace import read_capture
+
+    capture = read_capture(*files)
+    print(draw(capture, width=width, draft_version=draft_version, most=most))
+    _left_out(capture)
+
+
+def _endpoint(value: object) -> str:
+    assert isinstance(value, dict)
+    address, port = value["address"], value["port"]
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def _left_out(capture: Capture) -> None:
+    for why, count in capture.left_out.items():
+        print(f"left out: {count} frames, {why}", file=sys.stderr)

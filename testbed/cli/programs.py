@@ -1,0 +1,162 @@
+"""`testbed server` and `testbed client`: the userspace stack by hand, in any host or namespace."""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from testbed.errors import UserError
+from testbed.mptcp.config import FirstData, Profile, SynCookies, ThirdAck
+
+
+class Service(StrEnum):
+    ECHO = "echo"
+    SINK = "sink"
+    SOURCE = "source"
+    HTTP = "http"
+
+
+Bind = Annotated[
+    list[str] | None,
+    typer.Option(metavar="ADDR", help="A local address to use; the first is the first subflow's."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Results as JSON.")]
+Checksum = Annotated[bool, typer.Option("--checksum", help="Ask for DSS checksums.")]
+Draft = Annotated[int, typer.Option(help="Version nibble of the draft profile.")]
+
+
+def server(
+    bind: Bind = None,
+    port: Annotated[int, typer.Option(help="The port.")] = 20080,
+    profile: Annotated[str, typer.Option(metavar="LIST", help="Profiles offered, the best first.")] = (
+        "v1,draft,v0,tcp"
+    ),
+    syn_cookies: Annotated[
+        SynCookies, typer.Option(help="When to answer SYNs statelessly.")
+    ] = SynCookies.AUTO,
+    serve: Annotated[Service, typer.Option(help="What connections get.")] = Service.ECHO,
+    once: Annotated[bool, typer.Option("--once", help="End with the first connection.")] = False,
+    checksum: Checksum = False,
+    draft_version: Draft = 2,
+    isn_recovery: Annotated[
+        bool, typer.Option("--isn-recovery", help="Rebuild the ISN from a DSS (draft §3.2).")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Serve with the userspace stack until Ctrl-C; TUN, rules and routes are set up and taken down."""
+    from testbed.drive import ServerArguments, run_server
+
+    arguments = ServerArguments(
+        bind=tuple(bind or ()),
+        port=port,
+        profiles=_profiles(profile),
+        syn_cookies=syn_cookies,
+        serve=serve.value,
+        once=once,
+        checksum=checksum,
+        draft_version=draft_version,
+        isn_recovery=isn_recovery,
+    )
+
+    def ready(addresses: tuple[str, ...]) -> None:
+        print(f"serving {serve.value} on {', '.join(addresses)} port {port}", file=sys.stderr, flush=True)
+
+    def ended(result: dict[str, Any]) -> None:
+        print(json.dumps(result) if as_json else _text(result), flush=True)
+
+    done = run_server(arguments, on_ready=ready, on_connection=ended)
+    if as_json:
+        print(json.dumps(done))
+    else:
+        print(f"{done['connections']} connections served", file=sys.stderr)
+    if done["interrupted"] and once:
+        raise typer.Exit(130)
+
+
+def client(
+    address: Annotated[str, typer.Argument(metavar="ADDR:PORT", help="The server; an IPv6 address in [].")],
+    bind: Bind = None,
+    profile: Annotated[Profile, typer.Option(help="How to speak.")] = Profile.V1,
+    send: Annotated[str, typer.Option(metavar="SIZE", help="How much to send.")] = "1MB",
+    receive: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="How much to expect. Default: what the server sends.")
+    ] = None,
+    third_ack: Annotated[ThirdAck, typer.Option(help="What ends the handshake.")] = ThirdAck.BARE,
+    first_data: Annotated[FirstData, typer.Option(help="The option on the first data.")] = FirstData.CAPABLE,
+    syn_retries: Annotated[int, typer.Option(min=0, help="MP_CAPABLE SYNs repeated before plain ones.")] = 2,
+    checksum: Checksum = False,
+    draft_version: Draft = 2,
+    timeout: Annotated[float, typer.Option(help="Seconds without progress before giving up.")] = 60.0,
+    as_json: AsJson = False,
+) -> None:
+    """Open one connection with the userspace stack, send, check what comes back byte for byte, and report."""
+    from testbed.drive import ClientArguments, run_client
+
+    host, port = _address(address)
+    result = run_client(
+        ClientArguments(
+            host,
+            port,
+            bind=tuple(bind or ()),
+            profile=profile,
+            send=_size(send, "--send"),
+            receive=None if receive is None else _size(receive, "--receive"),
+            third_ack=third_ack,
+            first_data=first_data,
+            syn_retries=syn_retries,
+            checksum=checksum,
+            draft_version=draft_version,
+            timeout=timeout,
+        )
+    )
+    print(json.dumps(result) if as_json else _text(result))
+    if result["interrupted"]:
+        raise typer.Exit(130)
+    if not result["intact"] or result["verdict"] in ("reset", "hang"):
+        raise typer.Exit(1)
+
+
+def _profiles(text: str) -> tuple[Profile, ...]:
+    known = [profile.value for profile in Profile]
+    words = [word.strip() for word in text.split(",")]
+    for word in words:
+        if word not in known:
+            raise UserError(f"--profile {text}: {word!r} is none of {', '.join(known)}")
+    return tuple(Profile(word) for word in words)
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdecimal() or (":" in host and not host.startswith("[")):
+        raise UserError(f"{text}: expected ADDR:PORT, such as 10.1.1.1:20080 or [fd00::1]:20080")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def _size(text: str, option: str) -> int:
+    from testbed.runner import size
+
+    try:
+        return size(text)
+    except ValueError as error:
+        raise UserError(f"{option} {text}: {error}") from None
+
+
+def _text(result: dict[str, Any]) -> str:
+    because = f" ({result['reason']})" if result["reason"] != "none" else ""
+    plural = "" if result["subflows"] == 1 else "s"
+    words = [
+        f"{result['verdict']}{because}",
+        f"profile {result['profile']}",
+        f"{result['subflows']} subflow{plural}",
+        f"{result['bytes_sent']} bytes sent and {result['bytes_received']} received",
+        f"{result['seconds']:.3f} s",
+        f"{result['bitrate'] / 1e6:.2f} Mbit/s",
+        f"{result['retransmits']} retransmitted",
+    ]
+    if not result["intact"]:
+        words.append("DATA DAMAGED OR MISSING")
+    return f"{result['local']} to {result['remote']}: {', '.join(words)}"

@@ -1,0 +1,39 @@
+"""`testbed results` and `testbed report`: what a finished or interrupted campaign says."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def results(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="An output directory of `testbed run`.")],
+    csv: Annotated[bool, typer.Option("--csv", help="All connections as CSV.")] = False,
+    parquet: Annotated[
+        bool, typer.Option("--parquet", help="The path of the file of all connections.")
+    ] = False,
+) -> None:
+    """The rates of every cell with their 95 % intervals, or the rows behind them."""
+    from testbed.cli.show import summary_table
+    from testbed.results import load
+
+    loaded = load(directory)
+    if csv:
+        loaded.connections.to_csv(sys.stdout, index=False)
+    elif parquet:
+        print(directory / "connections.parquet")
+    else:
+        print(summary_table(loaded))
+
+
+def report(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="An output directory of `testbed run`.")],
+) -> None:
+    """Draw the figures again and write DIR/report.html, one file that needs no other."""
+    from testbed.figures import write_report
+    from testbed.results import load
+
+    print(write_report(load(directory)))

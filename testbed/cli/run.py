@@ -1,0 +1,123 @@
+"""`testbed run`: an experiment, its progress, its table and where its figure is."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from testbed.runner import Progress
+
+
+class Net(StrEnum):
+    SIM = "sim"
+    MININET = "mininet"
+
+
+class Links(StrEnum):
+    USERSPACE = "userspace"
+    KERNEL = "kernel"
+
+
+def run(
+    experiment: Annotated[Path, typer.Argument(help="The experiment, a YAML file.")],
+    net: Annotated[
+        Net | None,
+        typer.Option(help="The simulator or a real lab. Default: as the experiment says, else a lab."),
+    ] = None,
+    links: Annotated[Links | None, typer.Option(help="What shapes a lab's links.")] = None,
+    sets: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Overrides a dotted key of the experiment."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Output directory. Default: results/NAME-NET.", metavar="DIR")
+    ] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Runs at a time.")] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Run everything again; old results are moved aside.")
+    ] = False,
+) -> None:
+    """Run an experiment: what is missing of it, in parallel, then its tables, figures and report."""
+    from testbed.cli.show import summary_table
+    from testbed.figures import figure_names
+    from testbed.runner import choose_way, conclude, load_experiment, run_campaign
+
+    overrides = [*(sets or []), *([f"links={links.value}"] if links else [])]
+    campaign = load_experiment(experiment, overrides, figure_names())
+    way = choose_way(campaign, net.value if net else None)
+    if way.notice:
+        print(way.notice, file=sys.stderr)
+    with _progress() as watch:
+        finished = run_campaign(
+            campaign, net=way.net, way=way.words, out=out, jobs=jobs, fresh=fresh, watch=watch
+        )
+    if finished.moved:
+        print(f"the earlier results are in {finished.moved}", file=sys.stderr)
+    if finished.done:
+        conclusion = conclude(finished.directory, campaign.experiment.figures)
+        print(summary_table(conclusion.results))
+        for figure in conclusion.figures:
+            print(f"figure   {figure}")
+        if conclusion.report:
+            print(f"report   {conclusion.report}")
+        print(f"results  {finished.directory}")
+    finished.check()
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[Progress], None]]:
+    """A bar with the time left, on a terminal; elsewhere a line for every tenth of the way."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+    from rich.progress import Progress as Bar
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _lines()
+        return
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("runs"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Bar(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("starting", total=None)
+
+        def watch(progress: Progress) -> None:
+            running = f"{len(progress.running)} running"
+            again = f", {progress.again} tried again" if progress.again else ""
+            bar.update(task, description=running + again, total=progress.total, completed=progress.done)
+
+        yield watch
+
+
+def _lines() -> Callable[[Progress], None]:
+    said = -1
+
+    def watch(progress: Progress) -> None:
+        nonlocal said
+        tenth = 10 * progress.done // max(progress.total, 1)
+        if tenth != said and progress.done > progress.earlier:
+            said = tenth
+            print(f"{progress.done} of {progress.total} runs done", file=sys.stderr, flush=True)
+
+    return watch

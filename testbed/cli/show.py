@@ -1,0 +1,47 @@
+"""Rows as text: plain, aligned, and the same in a terminal and in a file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from testbed.results import Results
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
+    """Columns of equal width; the first `left` of them aligned to the left."""
+    widths = [max(len(row[index]) for row in [head, *rows]) for index in range(len(head))]
+    lines = []
+    for row in [head, ["-" * width for width in widths], *rows]:
+        cells = [
+            cell.ljust(width) if index < left else cell.rjust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def summary_table(results: Results) -> str:
+    """One row per cell: factors, connections, every verdict that occurs in percent with its 95 % interval."""
+    summary = results.summary
+    verdicts = [name for name in ("mptcp", "tcp", "fallback", "reset", "hang") if int(summary[name].sum())]
+    expected = [name for name in verdicts if name in ("fallback", "reset")]
+    expected = [name for name in expected if summary[f"{name}_expected"].notna().any()]
+    head = [*results.factors, "n", *(f"{name} %" for name in verdicts)]
+    head += [*(f"{name} by closed form %" for name in expected), "set-up ms"]
+    if int(summary["invalid_runs"].sum()):
+        head.append("invalid runs")
+    rows = []
+    for _, row in summary.iterrows():
+        cells = [f"{row[factor]}" for factor in results.factors]
+        cells.append(f"{row['connections']}")
+        for name in verdicts:
+            low, high = 100 * row[f"{name}_low"], 100 * row[f"{name}_high"]
+            cells.append(f"{100 * row[f'{name}_rate']:6.2f} [{low:5.2f}, {high:6.2f}]")
+        cells += [f"{100 * row[f'{name}_expected']:.2f}" for name in expected]
+        cells.append(f"{row['setup_ms']:.1f}")
+        if "invalid runs" in head:
+            cells.append(f"{row['invalid_runs']}")
+        rows.append(cells)
+    return table(head, rows)

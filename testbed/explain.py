@@ -1,0 +1,174 @@
+"""Words of results and packets: what each means, its RFC section, and the code and tests where it lives.
+
+Decides the dictionary of `testbed explain`. Reasons, verdicts and profiles explain themselves in
+testbed/mptcp; what is added here are the names that come from elsewhere: MPTCP options, Linux's MIB
+counters, TCP states. Places are looked up in the source when asked, so that they cannot go stale.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import testbed
+from testbed.errors import UserError
+from testbed.mptcp.reasons import Reason, Verdict
+
+MOST_PLACES = 6
+
+VERDICTS = {
+    Verdict.MPTCP: ("the connection spoke MPTCP from its handshake to its end", "RFC 8684 §3.1"),
+    Verdict.FALLBACK: (
+        "MPTCP was asked for and the connection went on as plain TCP; fallback if either end fell back",
+        "RFC 8684 §3.7",
+    ),
+    Verdict.RESET: ("the connection was ended by a RST", "RFC 9293 §3.10.7"),
+    Verdict.HANG: ("an application waited past its timeout: no end, no data", ""),
+    Verdict.TCP: ("plain TCP was asked for, and plain TCP it was", "RFC 9293"),
+}
+
+PROFILES = {
+    "tcp": ("plain TCP", "RFC 9293"),
+    "v0": ("MPTCP version 0: the client's key goes in the SYN and the third ACK", "RFC 6824 §3.1"),
+    "draft": (
+        "MPTCP for stateless servers: the client's key goes with the first data as well",
+        "draft-paasch-mptcp-syncookies-02 §3.1",
+    ),
+    "v1": ("MPTCP version 1, which took over the draft's handshake", "RFC 8684 §3.1"),
+    "kernel": ("the machine's own MPTCP, as a peer", "RFC 8684"),
+}
+
+OPTIONS = {
+    "MP_CAPABLE": ("begins an MPTCP connection and carries the keys", "RFC 8684 §3.1", "MpCapable"),
+    "MP_JOIN": ("adds a subflow to a connection", "RFC 8684 §3.2", "MpJoin"),
+    "DSS": ("maps subflow bytes to the data sequence and carries the DATA_ACK", "RFC 8684 §3.3", "Dss"),
+    "ADD_ADDR": ("announces another address", "RFC 8684 §3.4.1", "AddAddr"),
+    "REMOVE_ADDR": ("withdraws an address", "RFC 8684 §3.4.2", "RemoveAddr"),
+    "MP_PRIO": ("makes a subflow a backup, or no longer one", "RFC 8684 §3.3.8", "MpPrio"),
+    "MP_FAIL": ("reports a failed DSS checksum", "RFC 8684 §3.7", "MpFail"),
+    "MP_FASTCLOSE": ("closes the whole connection abruptly", "RFC 8684 §3.5", "MpFastclose"),
+    "MP_TCPRST": ("says why a subflow is reset", "RFC 8684 §3.6", "MpTcpRst"),
+}
+
+# Linux's names, in its own words or nearly so (include/uapi, net/mptcp/mib.c, net/ipv4/proc.c).
+COUNTERS = {
+    "MPCapableSYNRX": "SYNs with MP_CAPABLE received",
+    "MPCapableSYNTX": "SYNs with MP_CAPABLE sent",
+    "MPCapableSYNACKRX": "SYN/ACKs with MP_CAPABLE received",
+    "MPCapableACKRX": "third ACKs, or first data, with MP_CAPABLE received",
+    "MPCapableFallbackACK": "servers that fell back for want of MP_CAPABLE in the third packet",
+    "MPCapableFallbackSYNACK": "clients that fell back for want of MP_CAPABLE in the SYN/ACK",
+    "MPCapableSYNTXDrop": "clients that gave MP_CAPABLE up after unanswered SYNs",
+    "DataCsumErr": "mappings whose DSS checksum did not match",
+    "DssFallback": "connections that fell back for a bad or missing DSS",
+    "DSSNotMatching": "mappings that contradict an earlier one",
+    "DSSNoMatchTCP": "mappings that do not fit the TCP sequence numbers they came with",
+    "InfiniteMapTx": "infinite mappings sent",
+    "InfiniteMapRx": "infinite mappings received",
+    "OFOQueue": "segments queued out of data order",
+    "DuplicateData": "data that had been received already",
+    "MPFailTx": "MP_FAILs sent",
+    "MPFailRx": "MP_FAILs received",
+    "MPFastcloseTx": "MP_FASTCLOSEs sent",
+    "MPFastcloseRx": "MP_FASTCLOSEs received",
+    "MPRstTx": "resets with MP_TCPRST sent",
+    "MPRstRx": "resets with MP_TCPRST received",
+    "SyncookiesSent": "SYN/ACKs sent statelessly",
+    "SyncookiesRecv": "valid SYN cookies received",
+    "SyncookiesFailed": "ACKs that brought back no valid SYN cookie",
+    "ListenOverflows": "SYNs dropped because the half-open queue was full",
+    "RetransSegs": "segments retransmitted",
+}
+
+STATES = {
+    "CLOSED": "no connection",
+    "LISTEN": "waiting for SYNs",
+    "SYN_SENT": "a SYN is out and unanswered",
+    "SYN_RECEIVED": "a SYN came and was answered; the third ACK is awaited",
+    "ESTABLISHED": "data may flow both ways",
+    "FIN_WAIT_1": "closed here, the FIN not acknowledged yet",
+    "FIN_WAIT_2": "closed here and acknowledged; the peer's FIN is awaited",
+    "CLOSE_WAIT": "the peer has closed, this side has not",
+    "CLOSING": "both closed at once, the own FIN not acknowledged yet",
+    "LAST_ACK": "the peer closed first; the acknowledgement of the own FIN is awaited",
+    "TIME_WAIT": "done, waiting for stray segments to die",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A word explained. `files` and `tests` are "path:line", relative to the repository."""
+
+    name: str
+    kind: str
+    meaning: str
+    section: str
+    files: tuple[str, ...] = ()
+    tests: tuple[str, ...] = ()
+
+
+def explain(word: str) -> list[Entry]:
+    """Everything that goes by this name, whatever its case. UserError names what is near."""
+    wanted = _plain(word)
+    found = [entry for entry in _entries() if _plain(entry.name) == wanted]
+    if not found:
+        names = [entry.name for entry in _entries()]
+        plain = {_plain(name): name for name in names}
+        near = [plain[close] for close in difflib.get_close_matches(wanted, plain, n=3, cutoff=0.5)]
+        near += [name for name in names if wanted in _plain(name) and name not in near]
+        hint = f"did you mean {', '.join(near[:5])}?" if near else "try a reason, such as cookie_without_key"
+        raise UserError(f"explain: nothing is called {word!r}; {hint}")
+    return [_placed(entry) for entry in found]
+
+
+def _plain(word: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", word.lower().removeprefix("reason."))
+
+
+def _entries() -> Iterator[Entry]:
+    for reason in Reason:
+        yield Entry(reason.value, "reason", reason.meaning, reason.section)
+    for verdict, (meaning, section) in VERDICTS.items():
+        yield Entry(verdict.value, "verdict", meaning, section)
+    for profile, (meaning, section) in PROFILES.items():
+        yield Entry(profile, "profile", meaning, section)
+    for option, (meaning, section, _) in OPTIONS.items():
+        yield Entry(option, "option", meaning, section)
+    for counter, meaning in COUNTERS.items():
+        yield Entry(counter, "counter", meaning, "")
+    for state, meaning in STATES.items():
+        yield Entry(state, "TCP state", meaning, "RFC 9293 §3.3.2")
+
+
+def _placed(entry: Entry) -> Entry:
+    pattern = {
+        "reason": rf"Reason\.{entry.name.upper()}\b|[\"']{entry.name}[\"']",
+        "verdict": rf"Verdict\.{entry.name.upper()}\b",
+        "profile": rf"Profile\.{entry.name.upper()}\b",
+        "option": rf"\bclass {OPTIONS[entry.name][2]}\w*|\b{OPTIONS[entry.name][2]}\w*\("
+        if entry.kind == "option"
+        else "",
+        "counter": rf"[\"']{entry.name}[\"']",
+        "TCP state": rf"State\.{entry.name}\b",
+    }[entry.kind]
+    package = Path(testbed.__file__).resolve().parent
+    code = _places(package, re.compile(pattern), package.parent)
+    tests = _places(package.parent / "tests", re.compile(pattern), package.parent)
+    return Entry(entry.name, entry.kind, entry.meaning, entry.section, code, tests)
+
+
+def _places(folder: Path, pattern: re.Pattern[str], root: Path) -> tuple[str, ...]:
+    """The first line of every file that has the word; the protocol's own files first."""
+    found = []
+    for file in sorted(folder.rglob("*.py")):
+        if file.name in ("explain.py", "reasons.py"):
+            continue
+        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+            if pattern.search(line):
+                found.append(f"{file.relative_to(root)}:{number}")
+                break
+    found.sort(key=lambda place: "/mptcp/" not in place)
+    return tuple(found[:MOST_PLACES])

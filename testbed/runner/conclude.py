@@ -1,0 +1,33 @@
+"""What a finished campaign leaves beside its runs: tables, figures, report.
+
+Decides their order, and that an experiment without a single valid connection has no figures.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from testbed.results import Results
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    results: Results
+    figures: tuple[Path, ...]
+    report: Path | None
+
+
+def conclude(directory: Path, figures: tuple[str, ...]) -> Conclusion:
+    """Writes connections.parquet, summary.csv, the figures and report.html."""
+    from testbed.figures import write_report
+    from testbed.results import load, write_tables
+
+    write_tables(directory)
+    results = load(directory)
+    if results.connections.empty:
+        return Conclusion(results, (), None)
+    report = write_report(results, figures)
+    return Conclusion(results, tuple(directory / f"{name}.png" for name in figures), report)
