@@ -153,7 +153,7 @@ class Wires:
                 for fd, _ in ready:
                     way = self._ways.get(fd)
                     if way is not None:
-                        if not self._read(way):
+                        if self._read(way) < 0:
                             epoll.unregister(fd)  # the device is gone; the other wires go on
                         if heap and heap[0][0] <= clock():
                             self._deliver()
@@ -161,19 +161,23 @@ class Wires:
                         self._stop.request()
                 self._deliver()
                 self._longest_turn = max(self._longest_turn, clock() - turn)
+            for way in self._ways.values():
+                while self._read(way) == _BATCH:
+                    pass  # what was sent before the end belongs into the record
         finally:
             epoll.close()
             timer.close()
             self._files.close()
 
-    def _read(self, way: _Way) -> bool:
-        for _ in range(_BATCH):
+    def _read(self, way: _Way) -> int:
+        """How many frames there were, up to a batch; -1 when the device is gone."""
+        for count in range(_BATCH):
             try:
                 data = os.read(way.source, _READ_SIZE)
             except BlockingIOError:
-                return True
+                return count
             except OSError:
-                return False
+                return -1
             if len(data) < ETHERNET_HEADER:
                 continue
             now = time.monotonic_ns()
@@ -191,7 +195,7 @@ class Wires:
             for due in deliveries:
                 self._number += 1
                 heappush(self._heap, (due, self._number, data, way))
-        return True
+        return _BATCH
 
     def _deliver(self) -> None:
         heap = self._heap
