@@ -1,9 +1,9 @@
 """Fallback rate against loss: points with 95 % intervals, the closed form as a line under them.
 
 Decides which column is the loss (a varied `paths.*.loss.up`, or another loss on the way up), what a series
-is (the profile, and every other factor), and that series stand a little beside one another. The second panel has the same points on a logarithmic axis
-(and the square root of the loss), where the rare fallbacks of the draft and v1 are seen.
-When the closed form applies: testbed/results/expected.py.
+is (the profile, and every other factor), and that series stand a little beside one another. The second panel
+has the same points on a logarithmic axis, against the square root of the loss, where the rare fallbacks of
+the draft and v1 are seen. When the closed form applies: testbed/results/expected.py.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ def applies(settings: dict[str, Any]) -> bool:
 
 
 def closed_form(settings: dict[str, Any], loss: float | None = None) -> Prediction | None:
-    """The odds for a cell's settings, at its own loss or at another one (0..1); None where it does not hold."""
+    """The odds for a cell's settings, at its own loss or another one (0..1); None where it does not hold."""
     if not applies(settings):
         return None
     client, server = settings["client"], settings["server"]

@@ -2,8 +2,8 @@
 
 Decides the columns of both. connections.parquet has one row per connection of every valid run, with the
 cell's factors under their dotted names; summary.csv one row per cell: the factors, how many connections,
-per verdict the count, its rate and the 95 % Wilson bounds, what the closed form says, then mean goodput and set-up time with bootstrap
-bounds. Invalid runs are counted and never averaged in. Must not know how anything was run or drawn.
+per verdict the count, its rate and the 95 % Wilson bounds, what the closed form says, then mean goodput and
+set-up time with bootstrap bounds. Invalid runs are counted and never averaged in. Must not know how anything was run or drawn.
 """
 
 from __future__ import annotations
@@ -64,8 +64,10 @@ def load(directory: Path | str) -> Results:
     environment = {}
     if (directory / ENVIRONMENT).exists():
         environment = json.loads((directory / ENVIRONMENT).read_text(encoding="utf-8"))
-    connections = pd.read_parquet(directory / CONNECTIONS)
     summary = pd.read_csv(directory / SUMMARY)
+    if not summarise(0, {}, records[0]["settings"], pd.DataFrame(), 0).keys() <= set(summary.columns):
+        summary = write_tables(directory)  # an earlier version wrote them
+    connections = pd.read_parquet(directory / CONNECTIONS)
     return Results(directory, connections, summary, environment, records)
 
 

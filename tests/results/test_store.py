@@ -16,6 +16,7 @@ from testbed.runner.experiment import written
 
 MS = 1_000_000
 EXPERIMENT = Path(__file__).parents[2] / "experiments" / "fallback.yaml"
+SETTINGS = written(load_experiment(EXPERIMENT).cells[0].cell)
 
 
 def client(port: int, verdict: str = "mptcp", reason: str = "none", **more: Any) -> dict[str, Any]:
