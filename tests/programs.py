@@ -161,6 +161,10 @@ def client(namespace: Namespace, address: str, **arguments: Any) -> dict[str, An
     return result
 
 
+def start_client(namespace: Namespace, address: str, **arguments: Any) -> subprocess.Popen[str]:
+    return namespace.start_python(_CLIENT, json.dumps({"address": address, **arguments}))
+
+
 def linux_client(namespace: Namespace, address: str, size: int, port: int = 20080) -> dict[str, Any]:
     """Sends `size` bytes of the pattern over an MPTCP socket, reads all of the echo, compares."""
     text = namespace.python(_LINUX_CLIENT, address, str(port), str(size), timeout=90)
