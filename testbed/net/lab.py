@@ -14,7 +14,6 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from mininet.cli import CLI
 from mininet.net import Mininet
 
 from testbed.errors import TestbedError
@@ -22,10 +21,12 @@ from testbed.net import mininet_net
 from testbed.net.configure import configure, dropped
 from testbed.net.job import JOB, NODES, RESULT, Job, Result, read, write
 from testbed.net.programs import Program, wait_done
+from testbed.net.prompt import open_prompt
 from testbed.plan import NetPlan
 from testbed.workloads import HostSpec, RunOutcome
 from testbed.workloads.outcome import queue_drops
 
+LATE_WIRES = 20_000  # microseconds at the 99th percentile; 100 is usual, also with busy neighbours
 _STAND_IN = Path(__file__).with_name("mnexec.py")
 
 
@@ -88,7 +89,7 @@ class Lab:
 
     def shell(self) -> None:
         """Mininet's command line on this network."""
-        CLI(self.net)
+        open_prompt(self.net, self.job.plan)
         self._end_wires()
 
     def hold(self) -> None:
@@ -160,6 +161,12 @@ class Lab:
         report = self.wires.report()
         self.outcome.links.update(report["links"])
         self.outcome.fidelity.update(report["fidelity"])
+        late = report["fidelity"]["wire_lateness_p99_us"]
+        if late > LATE_WIRES:
+            self._invalid(
+                f"1 % of the packets left a wire over {late / 1000:.0f} ms late: the machine is too busy; "
+                "fewer runs at once (--jobs) or less rate"
+            )
         self.outcome.captures.extend(report["captures"])
         self._invalid(report.get("invalid"))
         self.wires = None

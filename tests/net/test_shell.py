@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from testbed.net import Lab
-from tests.net.needs import Watch, family, lab_only, two_path
+from tests.net.needs import PROBE, Watch, family, lab_only, two_path
 
 pytestmark = [pytest.mark.lab, lab_only]
 
@@ -29,10 +29,10 @@ print("left in good order")
 class Terminal:
     """A program on a terminal of its own."""
 
-    def __init__(self, command: list[str]) -> None:
+    def __init__(self, command: list[str], place: Path) -> None:
         self._master, slave = pty.openpty()
         self.process = subprocess.Popen(
-            command, stdin=slave, stdout=slave, stderr=slave, start_new_session=True, cwd=ROOT
+            command, stdin=slave, stdout=slave, stderr=slave, start_new_session=True, cwd=place
         )
         os.close(slave)
 
@@ -53,8 +53,8 @@ class Terminal:
         os.close(self._master)
 
 
-def test_the_prompt_knows_the_nodes_and_the_testbed_command() -> None:
-    terminal = Terminal([sys.executable, "-c", SHELL])
+def test_the_prompt_knows_the_nodes_and_the_testbed_command(tmp_path: Path) -> None:
+    terminal = Terminal([sys.executable, "-c", SHELL], tmp_path)
     try:
         terminal.until("mininet> ")
         terminal.type("nodes")
@@ -63,10 +63,14 @@ def test_the_prompt_knows_the_nodes_and_the_testbed_command() -> None:
         assert "client-eth1:r2-eth0" in terminal.until("mininet> ")
         terminal.type("server ip -4 -o address show dev server-eth1")
         assert "10.1.2.1/24" in terminal.until("mininet> ")
-        terminal.type(f"client {sys.executable} -S tests/net/probe.py 10.0.1.1 server 1")
+        terminal.type(f"client {sys.executable} -S {PROBE} 10.0.1.1 server 1")
         assert float(terminal.until("mininet> ").split("\r\n")[1]) >= 2
-        terminal.type("client command -v testbed || echo missing")
-        assert "missing" not in terminal.until("mininet> ").split("\r\n", 1)[1]
+        terminal.type("server testbed server --once > server.log &")
+        terminal.until("mininet> ")
+        terminal.type("client until testbed client 10.1.1.1:20080 --send 20KB; do :; done")
+        assert "mptcp" in terminal.until("mininet> ").split("\r\n", 1)[1]
+        terminal.type("sevrer ls")
+        assert "Unknown command: sevrer ls; there are the nodes client" in terminal.until("mininet> ")
         watch = Watch(family(terminal.process.pid))
         terminal.type("exit")
         terminal.until("left in good order")
