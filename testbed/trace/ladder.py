@@ -68,7 +68,10 @@ def _ladder(connection: Connection, number: int, width: int, most: int | None) -
         if index not in skipped:
             tag = str(tags[id(flow)]) if len(tags) > 1 else ""
             lines += _rungs(packet, flow, connection, tag, width)
-        lines += [_turn_line(name, judgement, width) for name, judgement in turns.get(id(packet), ())]
+        turned = turns.get(id(packet), [])
+        if not flow.upward(packet.segment):
+            turned = turned[::-1]  # its sender's first
+        lines += [_turn_line(name, judgement, width) for name, judgement in turned]
     return "\n".join(line.rstrip() for line in [*lines, *_foot(connection, width)])
 
 
