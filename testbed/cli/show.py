@@ -23,13 +23,14 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> 
 
 
 def summary_table(results: Results) -> str:
-    """One row per cell: factors, connections, every verdict that occurs in percent with its 95 % interval."""
+    """One row per cell: factors, connections, every verdict that occurs in percent with its 95 % interval,
+    and what the closed form expects, where there is one."""
     summary = results.summary
     verdicts = [name for name in ("mptcp", "tcp", "fallback", "reset", "hang") if int(summary[name].sum())]
     expected = [name for name in verdicts if name in ("fallback", "reset")]
     expected = [name for name in expected if summary[f"{name}_expected"].notna().any()]
     head = [*results.factors, "n", *(f"{name} %" for name in verdicts)]
-    head += [*(f"{name} by closed form %" for name in expected), "set-up ms"]
+    head += [*(f"{name} expected %" for name in expected), "set-up ms"]
     if int(summary["invalid_runs"].sum()):
         head.append("invalid runs")
     rows = []

@@ -3,7 +3,8 @@
 Decides the columns of both. connections.parquet has one row per connection of every valid run, with the
 cell's factors under their dotted names; summary.csv one row per cell: the factors, how many connections,
 per verdict the count, its rate and the 95 % Wilson bounds, what the closed form says, then mean goodput and
-set-up time with bootstrap bounds. Invalid runs are counted and never averaged in. Must not know how anything was run or drawn.
+set-up time with bootstrap bounds. Invalid runs are counted and never averaged in.
+Must not know how anything was run or drawn.
 """
 
 from __future__ import annotations

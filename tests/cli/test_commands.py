@@ -1,0 +1,241 @@
+"""Every command: what it prints, and how it ends for bad input."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from testbed.errors import MachineError
+from tests.cli.conftest import Done
+
+Testbed = Callable[..., Done]
+ROOT = Path(__file__).parents[2]
+EXPERIMENT = ROOT / "experiments" / "fallback.yaml"
+SMALL = [
+    "--set",
+    "connections=20",
+    "--set",
+    "vary.paths.*.loss.up=[0, 20]",
+    "--set",
+    "vary.client.profile=[v0, v1]",
+]
+
+
+@pytest.fixture(scope="module")
+def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small experiment that has been run in the simulator."""
+    out = tmp_path_factory.mktemp("cli") / "out"
+    command = [
+        sys.executable,
+        "-m",
+        "testbed.cli",
+        "run",
+        str(EXPERIMENT),
+        "--net",
+        "sim",
+        "--out",
+        str(out),
+        *SMALL,
+    ]
+    subprocess.run(command, check=True, capture_output=True)
+    return out
+
+
+def test_run_writes_the_files_of_the_contract(output: Path) -> None:
+    for name in ("experiment.yaml", "environment.json", "connections.parquet", "summary.csv", "report.html"):
+        assert (output / name).stat().st_size > 0, name
+    assert sorted(path.name for path in (output / "runs").iterdir()) == [
+        "000-v0-0",
+        "001-v0-20",
+        "002-v1-0",
+        "003-v1-20",
+    ]
+    for directory in (output / "runs").iterdir():
+        assert (directory / "record.json").exists()
+    head = (output / "summary.csv").read_text().splitlines()[0].split(",")
+    for column in ("client.profile", "paths.*.loss.up", "connections"):
+        assert column in head
+    for column in ("fallback", "fallback_rate", "fallback_low", "fallback_high"):
+        assert column in head
+
+
+def test_run_again_prints_the_same_and_runs_nothing(testbed: Testbed, output: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in output.rglob("record.json")}
+    done = testbed("run", EXPERIMENT, "--net", "sim", "--out", output, *SMALL)
+    assert done.status == 0
+    assert f"figure   {output / 'fallback_by_loss.png'}" in done.out
+    assert f"report   {output / 'report.html'}" in done.out
+    assert done.out.startswith("client.profile")
+    assert {path: path.stat().st_mtime_ns for path in output.rglob("record.json")} == before
+
+
+def test_the_resolved_experiment_runs_again_byte_for_byte(
+    testbed: Testbed, output: Path, tmp_path: Path
+) -> None:
+    done = testbed("run", output / "experiment.yaml", "--out", tmp_path / "again")
+    assert done.status == 0, done.err
+    for name in ("record.json", "rows.json"):
+        for file in output.rglob(name):
+            assert (tmp_path / "again" / file.relative_to(output)).read_bytes() == file.read_bytes()
+
+
+def test_another_experiment_in_the_same_directory(testbed: Testbed, output: Path) -> None:
+    done = testbed("run", EXPERIMENT, "--net", "sim", "--out", output, *SMALL, "--set", "seed=2")
+    assert done.status == 2
+    assert "seed: 1 there, 2 now" in done.err
+
+
+def test_results_and_report(testbed: Testbed, output: Path) -> None:
+    assert testbed("results", output).out.count("\n") == 6
+    assert testbed("results", output, "--csv").out.count("\n") == 81
+    assert testbed("results", output, "--parquet").out.strip() == str(output / "connections.parquet")
+    assert testbed("report", output).out.strip() == str(output / "report.html")
+
+
+def test_model(testbed: Testbed) -> None:
+    said = testbed(
+        "model", "fallback", "--profile", "v0", "--loss", 5, "--segments", 1, "--syn-retries", 2, "--json"
+    )
+    assert json.loads(said.out)["fallback"] == pytest.approx(0.05 + 0.95 * 0.05**3)
+    assert "fallback  0.050119" in testbed("model", "fallback", "--profile", "v0", "--loss", 5).out
+
+
+def test_explain(testbed: Testbed) -> None:
+    done = testbed("explain", "COOKIE_WITHOUT_KEY")
+    assert "draft-paasch-mptcp-syncookies-02 §2" in done.out
+    assert "testbed/mptcp/fallback.py:" in done.out
+    assert "tests/" in done.out
+    assert "RFC 8684 §3.3" in testbed("explain", "dss").out
+    assert "counter" in testbed("explain", "SyncookiesSent").out
+    assert "TCP state" in testbed("explain", "time-wait").out
+    near = testbed("explain", "cookie_without")
+    assert near.status == 2
+    assert "cookie_without_key" in near.err
+
+
+def test_topo(testbed: Testbed) -> None:
+    assert "two_path" in testbed("topo", "list").out
+    shown = testbed("topo", "show", "two_path", "--set", "delay=20ms")
+    assert "20 ms" in shown.out
+
+
+def test_doctor(testbed: Testbed) -> None:
+    done = testbed("doctor")
+    assert done.status in (0, 3)
+    assert "namespaces" in done.out
+    assert testbed("doctor", "--way").out.strip() in ("root", "user", "sim")
+
+
+def test_doctor_names_what_is_missing_and_the_remedy(
+    testbed: Testbed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("testbed.doctor.SEARCH", "/nowhere")
+    done = testbed("doctor")
+    assert done.status == 3
+    assert "MISSING  ifconfig" in done.out
+    assert "mend: sudo apt-get install net-tools" in done.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run", "nothing.yaml"], ["nothing.yaml: no such file"]),
+        (
+            ["run", EXPERIMENT, "--set", "conections=1"],
+            ["conections: unknown key", "did you mean connections?"],
+        ),
+        (["run", EXPERIMENT, "--set", "paths.*.loss.up=120%"], ["--set paths.*.loss.up=120%", "0 to 100"]),
+        (["run", EXPERIMENT, "--set", "topology.name=x"], ["unknown topology 'x'", "two_path"]),
+        (["run", EXPERIMENT, "--set", "client.profile=v2"], ["client.profile", "v0, draft or v1"]),
+        (["run", EXPERIMENT, "--net", "cloud"], ["cloud"]),
+        (["run", EXPERIMENT, "--jobs", "0"], ["--jobs"]),
+        (["results", "nowhere"], ["nowhere: no finished runs here"]),
+        (["report", "nowhere"], ["nowhere: no finished runs here"]),
+        (["model", "fallback", "--profile", "v9", "--loss", "1"], ["v0, draft, v1"]),
+        (["model", "fallback", "--profile", "v0", "--loss", "120"], ["120 percent"]),
+        (["topo", "show", "nowhere"], ["unknown topology 'nowhere'"]),
+        (["topo", "show", "two_path", "--set", "speed=1"], ["unknown parameter 'speed'"]),
+        (["trace", EXPERIMENT], ["pcap"]),
+        (["ladder", "nothing.pcap"], ["nothing.pcap"]),
+        (["client", "10.0.0.1"], ["expected ADDR:PORT"]),
+        (["client", "10.0.0.1:99999"], ["65535"]),
+        (["client", "10.0.0.1:80", "--send", "lots"], ["--send lots", "300B"]),
+        (["client", "10.0.0.1:80", "--profile", "v9"], ["v9"]),
+        (["server", "--profile", "v9"], ["v9", "draft"]),
+        (["server", "--serve", "cake"], ["cake"]),
+        (["nonsense"], ["nonsense"]),
+    ],
+)
+def test_bad_input_is_status_2_and_one_clear_message(
+    testbed: Testbed, arguments: list[object], words: list[str]
+) -> None:
+    done = testbed(*arguments)
+    assert done.status == 2, done
+    assert "Traceback" not in done.err
+    for word in words:
+        assert word in done.err, done.err
+
+
+def test_no_lab_to_be_had_is_status_3_with_advice(testbed: Testbed, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> str:
+        raise MachineError("user namespaces are closed here: sudo sysctl kernel.unprivileged_userns_clone=1")
+
+    monkeypatch.setattr("testbed.net.check", refuse)
+    done = testbed("run", EXPERIMENT, "--set", "connections=1")
+    assert done.status == 3
+    assert "--net sim" in done.err
+    assert "unprivileged_userns_clone" in done.err
+
+
+def test_kernel_links_are_refused_before_anything_starts(testbed: Testbed, tmp_path: Path) -> None:
+    done = testbed("run", EXPERIMENT, "--links", "kernel", "--out", tmp_path / "out")
+    assert done.status == 2
+    assert "not built yet" in done.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_ctrl_c_is_130_and_the_next_call_goes_on(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    sets = ["--set", "connections=20000", "--set", "workload.arrivals=400/s"]
+    command = [
+        sys.executable,
+        "-m",
+        "testbed.cli",
+        "run",
+        str(EXPERIMENT),
+        "--net",
+        "sim",
+        "--out",
+        str(out),
+        *sets,
+    ]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    log = out / "runs" / "000-v0-0" / "run.log"
+    while not log.exists():
+        assert process.poll() is None
+        try:
+            process.wait(0.02)
+        except subprocess.TimeoutExpired:
+            continue
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert not list(out.rglob("*.partial"))
+    assert not list(out.rglob("record.json"))
+
+
+def test_a_reader_that_leaves_early_is_no_error(output: Path) -> None:
+    command = f"{sys.executable} -m testbed.cli results {output} --csv | head -n 1"
+    done = subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, check=False, env=os.environ
+    )
+    assert done.stdout.startswith("cell,run,client.profile")
+    assert "Traceback" not in done.stderr
