@@ -8,6 +8,7 @@ Read first: testbed/workloads/host.py (Hosted) for the contract; timer.py.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import time
@@ -76,12 +77,10 @@ class Loop:
         return self._stop.requested or self.input_ended
 
     def watch_input(self, fd: int) -> None:
-        """End of file on `fd` sets `input_ended`. A regular file or a terminal's stdin is not watched."""
-        try:
+        """End of file on `fd` sets `input_ended`. A file or /dev/null cannot be watched, and is not."""
+        with contextlib.suppress(PermissionError):
             self._epoll.register(fd, select.EPOLLIN)
-        except OSError:
-            return
-        self._input = fd
+            self._input = fd
 
     def start(self) -> None:
         now = self.now()

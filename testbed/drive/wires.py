@@ -10,6 +10,7 @@ Read first: testbed/link/__init__.py; timer.py for how it waits.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import io
 import json
@@ -17,7 +18,6 @@ import os
 import select
 import sys
 import time
-from contextlib import ExitStack
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from pathlib import Path
@@ -107,7 +107,7 @@ class Wires:
         self._number = 0
         self._packets = 0
         self._longest_turn = 0
-        self._files = ExitStack()
+        self._files = contextlib.ExitStack()
         self.captures: list[str] = []
         self.realtime = False
         self._lateness = LatenessMeter()
@@ -143,7 +143,8 @@ class Wires:
         for fd in self._ways:
             epoll.register(fd, select.EPOLLIN)
         if end is not None:
-            epoll.register(end, select.EPOLLIN | select.EPOLLHUP)
+            with contextlib.suppress(PermissionError):  # a file or /dev/null: only a signal ends us
+                epoll.register(end, select.EPOLLIN | select.EPOLLHUP)
         heap = self._heap
         try:
             while not self._stop.requested:

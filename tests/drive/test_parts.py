@@ -1,0 +1,151 @@
+"""The parts that need no namespace: timer, stop, lateness, services, the one-connection client's sums."""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import signal
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from testbed.drive.fidelity import LatenessMeter, ResourceMeter
+from testbed.drive.stop import Stop
+from testbed.drive.timer import Timer, ask_for_exact_timers
+from testbed.workloads.serving import CHUNK, MOST_HELD, SERVICES, Echo, Http, Source, pattern
+
+MILLISECOND = 1_000_000
+
+
+def test_timer_wakes_at_its_deadline_and_never_before() -> None:
+    ask_for_exact_timers()
+    timer = Timer()
+    epoll = select.epoll()
+    epoll.register(timer.fileno(), select.EPOLLIN)
+    for wait in (200_000, 1_300_000, 5_700_000):
+        deadline = time.monotonic_ns() + wait
+        timer.arm(deadline)
+        assert epoll.poll(5) != []
+        assert time.monotonic_ns() >= deadline
+    timer.arm(time.monotonic_ns() - MILLISECOND)  # long past: at once
+    assert epoll.poll(5) != []
+    timer.arm(None)
+    assert epoll.poll(0) == []
+    timer.close()
+    with pytest.raises(OSError) as closed:
+        os.fstat(timer.fileno())
+    assert closed.value.errno == errno.EBADF
+
+
+def test_stop_wakes_a_sleeping_loop() -> None:
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+    stop = Stop()
+    epoll = select.epoll()
+    epoll.register(stop.fileno(), select.EPOLLIN)
+    try:
+        stop.on_signals()
+        assert not stop.requested
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert epoll.poll(5) != []
+        assert stop.requested
+        assert stop.signal == signal.SIGHUP
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        stop.close()
+
+
+@given(st.lists(st.integers(-5, 60_000_000), min_size=1, max_size=300))
+def test_lateness_quantiles_are_exact(samples: list[int]) -> None:
+    meter = LatenessMeter()
+    for sample in samples:
+        meter.add(sample)
+    ordered = sorted(max(sample, 0) // 1000 for sample in samples)
+    for share in (0.5, 0.99):
+        assert meter.quantile(share) == ordered[max(1, round(share * len(ordered))) - 1]
+    figures = meter.figures("wire")
+    assert figures["wire_lateness_max_us"] == ordered[-1]
+
+
+def test_lateness_beyond_the_buckets_and_without_samples() -> None:
+    meter = LatenessMeter()
+    assert meter.quantile(0.99) == 0
+    meter.add(3_000 * MILLISECOND)
+    assert meter.quantile(0.5) == meter.figures("x")["x_lateness_max_us"] == 3_000_000
+    assert ResourceMeter().figures("x", 5)["x_packets"] == 5
+
+
+@given(st.lists(st.binary(max_size=CHUNK), max_size=8), st.integers(1, CHUNK))
+def test_echo_returns_all_and_holds_little(parts: list[bytes], step: int) -> None:
+    echo, out = Echo(), bytearray()
+    for part in parts:
+        while part:
+            room = echo.room
+            assert room <= MOST_HELD
+            echo.feed(part[:room])
+            part = part[room:]
+            out += echo.waiting()[:step]
+            echo.sent(min(step, len(echo.waiting())))
+    echo.finish()
+    while not echo.finished:
+        waiting = echo.waiting()
+        out += waiting
+        echo.sent(len(waiting))
+    assert out == b"".join(parts)
+
+
+def test_source_gives_the_pattern_until_the_peer_finishes() -> None:
+    source, out = Source(), b""
+    while len(out) < 3 * CHUNK:
+        out += source.waiting()[:10_007]
+        source.sent(10_007)
+    assert pattern().matches(0, out)
+    source.finish()
+    assert source.finished
+    assert source.waiting() == b""
+
+
+def respond(request: bytes, step: int) -> bytes:
+    http = Http()
+    for at in range(0, len(request), step):
+        http.feed(request[at : at + step])
+    http.finish()
+    out = b""
+    while not http.finished:
+        waiting = http.waiting()
+        out += waiting
+        http.sent(len(waiting))
+    return out
+
+
+@pytest.mark.parametrize("step", [1, 7, 1000])
+@pytest.mark.parametrize(
+    ("request_", "status", "length"),
+    [
+        (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"200", None),
+        (b"GET /bytes/100000 HTTP/1.1\r\n\r\n", b"200", 100_000),
+        (b"GET /nothing HTTP/1.1\r\n\r\n", b"404", None),
+        (b"POST / HTTP/1.1\r\n\r\n", b"501", None),
+        (b"rubbish\r\n\r\n", b"400", None),
+        (b"x" * 20_000, b"400", None),
+    ],
+)
+def test_http(request_: bytes, status: bytes, length: int | None, step: int) -> None:
+    head, _, body = respond(request_, step).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 " + status)
+    assert f"Content-Length: {len(body)}".encode() in head
+    assert length is None or (len(body) == length and pattern().matches(0, body))
+
+
+def test_http_without_a_request_says_nothing() -> None:
+    assert respond(b"", 1) == b""
+
+
+def test_every_service_ends_when_the_peer_does() -> None:
+    for new in SERVICES.values():
+        service = new()
+        service.finish()
+        assert service.finished
