@@ -30,7 +30,7 @@ def summary_table(results: Results) -> str:
     expected = [name for name in verdicts if name in ("fallback", "reset")]
     expected = [name for name in expected if summary[f"{name}_expected"].notna().any()]
     head = [*results.factors, "n", *(f"{name} %" for name in verdicts)]
-    head += [*(f"{name} expected %" for name in expected), "set-up ms"]
+    head += [*(f"{name} expected %" for name in expected), "set-up ms", "goodput Mbit/s"]
     if int(summary["invalid_runs"].sum()):
         head.append("invalid runs")
     rows = []
@@ -41,7 +41,7 @@ def summary_table(results: Results) -> str:
             low, high = 100 * row[f"{name}_low"], 100 * row[f"{name}_high"]
             cells.append(f"{100 * row[f'{name}_rate']:6.2f} [{low:5.2f}, {high:6.2f}]")
         cells += [f"{100 * row[f'{name}_expected']:.2f}" for name in expected]
-        cells.append(f"{row['setup_ms']:.1f}")
+        cells += [f"{row['setup_ms']:.1f}", f"{row['goodput_mbit']:.2f}"]
         if "invalid runs" in head:
             cells.append(f"{row['invalid_runs']}")
         rows.append(cells)

@@ -1,0 +1,25 @@
+# setup  system packages (as root) and .venv; does nothing where nothing is missing
+# run    the fallback experiment in a real lab: a table, a figure, a report
+# test   style, types, all tests
+# test-fast  the tests that need no root, in parallel
+# bench  one bulk transfer in the simulator and in a lab: goodput, packets per second, CPU and memory
+
+.PHONY: setup run test test-fast lint bench
+
+setup:
+	@scripts/setup.sh
+
+run: setup
+	@scripts/run.sh
+
+test: setup
+	@scripts/test.sh
+
+test-fast: setup
+	@.venv/bin/pytest -n auto -m "not lab"
+
+lint: setup
+	@scripts/lint.sh
+
+bench: setup
+	@scripts/bench.sh
