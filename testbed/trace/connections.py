@@ -14,7 +14,8 @@ from ipaddress import ip_address
 
 from testbed.mptcp.reasons import Reason, Verdict
 from testbed.mptcp.wire import ACK, RST, SYN, MpJoinSynAck
-from testbed.trace.data import DATA_FIN, OPEN, closed_by, data_bytes, stream_bytes
+from testbed.trace.closing import DATA_FIN, OPEN, closed_by
+from testbed.trace.data import data_bytes, stream_bytes
 from testbed.trace.derive import SHA1, SHA256
 from testbed.trace.flows import Address, Flow, split_flows
 from testbed.trace.handshake import Handshake, dss, hash_of, join_syn, profile_of, read_handshake
@@ -111,14 +112,12 @@ def _connection(handshake: Handshake, flows: list[Flow], draft_version: int) -> 
     mptcp = handshake.version is not None or any(dss(packet.segment) for packet in first.packets)
     closed = closed_by(flows, handshake.keys, mptcp=mptcp)
     survives = len(flows) > 1 and closed in (DATA_FIN, OPEN)
-    ends = (
-        End(first, 0, handshake, idsns).judge(survives=survives),
-        End(first, 1, handshake, idsns).judge(survives=survives),
-    )
+    client, server = (End(first, side, handshake, idsns) for side in (0, 1))
+    ends = client.judge(survives=survives), server.judge(survives=survives)
     verdict = both(*ends)
     if mptcp and handshake.version is None and verdict.verdict is Verdict.TCP:
         verdict = Judgement(Verdict.MPTCP)  # its handshake is not in the capture, its signals are
-    mapped = mptcp and verdict.verdict not in (Verdict.FALLBACK, Verdict.TCP)
+    mapped = mptcp and not client.fell_back and not server.fell_back
     return Connection(
         profile=profile,
         initiator=first.initiator,

@@ -1,9 +1,9 @@
-"""What was carried: mappings, bytes delivered each way, and how the connection was closed.
+"""What was carried: mappings, and the bytes delivered each way.
 
-Decides `bytes` and `closed_by`. A byte counts once, however often it was sent and on however many
+Decides `bytes`. A byte counts once, however often it was sent and on however many
 subflows, and only as far as the stream has no gap before it: what a receiver could hand to its
 application. A packet that the wire dropped delivers nothing.
-Read first: RFC 8684 §3.3.1-§3.3.3 (mappings, DATA_FIN), §3.5 (fast close); RFC 9293 §3.6.
+Read first: RFC 8684 §3.3.1-§3.3.3 (mappings, DATA_FIN).
 """
 
 from __future__ import annotations
@@ -14,9 +14,7 @@ from dataclasses import dataclass, field
 from testbed.mptcp.wire import ACK, FIN, RST, SYN
 from testbed.mptcp.wire.sequence import MASK32, dsn_add, dsn_diff, promote
 from testbed.trace.flows import Flow
-from testbed.trace.handshake import capable, dss, fastclose
-
-DATA_FIN, FASTCLOSE, FINS, RESET, OPEN = "data_fin", "fastclose", "fin", "rst", "open"
+from testbed.trace.handshake import capable, dss
 
 
 @dataclass(slots=True)
@@ -150,47 +148,6 @@ def _add_mapped(arrived: Intervals, flow: Flow, side: int, idsn: int, declaratio
             left, right = max(start, mapping.ssn), min(end, mapping.ssn + mapping.length)
             at = dsn_diff(mapping.dsn, idsn) + left - mapping.ssn
             arrived.add(at, at + right - left)
-
-
-def closed_by(flows: Sequence[Flow], keys: tuple[int | None, int | None], *, mptcp: bool) -> str:
-    """How the connection ended: the first thing that settled it, in the order of time."""
-    packets = sorted(
-        ((packet, flow) for flow in flows for packet in flow.packets if packet.dropped is None),
-        key=lambda pair: pair[0].arrived,
-    )
-    data_fins: set[bool] = set()
-    fins: dict[int, set[bool]] = {id(flow): set() for flow in flows}
-    dead: set[int] = set()
-    for packet, flow in packets:
-        segment = packet.segment
-        up = flow.upward(segment)
-        if fastclose(segment, flow, keys):
-            return FASTCLOSE
-        option = dss(segment)
-        if option is not None and option.data_fin and option.dsn is not None:
-            data_fins.add(up)
-        if mptcp and len(data_fins) == 2:
-            return DATA_FIN
-        if segment.flags & FIN:
-            fins[id(flow)].add(up)
-        if segment.flags & RST:
-            dead.add(id(flow))
-        if all(id(each) in dead or len(fins[id(each)]) == 2 for each in flows):
-            return RESET if dead and id(flow) in dead else FINS
-    return OPEN
-
-
-def highest_data_ack(flow: Flow, side: int, idsn: int, before: int) -> int:
-    """The largest DATA_ACK that `side` had sent by then, relative to the other end's IDSN; 0 for none."""
-    highest = 0
-    for packet in flow.packets:
-        if packet.time > before:
-            break
-        option = dss(packet.segment)
-        if option is None or option.data_ack is None or flow.upward(packet.segment) == bool(side):
-            continue
-        highest = max(highest, relative_data_ack(option.data_ack, option.data_ack_8, idsn))
-    return highest
 
 
 def relative_data_ack(number: int, wide: bool, idsn: int) -> int:

@@ -25,6 +25,7 @@ from dataclasses import dataclass, field, replace
 from testbed.mptcp.reasons import Reason, Verdict
 from testbed.mptcp.wire import ACK, FIN, RST, SYN, MpFail, Segment
 from testbed.mptcp.wire.mptcp_options import FLAG_CHECKSUM
+from testbed.trace.closing import Finish
 from testbed.trace.data import mappings, relative_data_ack
 from testbed.trace.flows import Flow
 from testbed.trace.handshake import Handshake, capable, dss, fastclose, usable
@@ -64,6 +65,7 @@ class End:
         self, flow: Flow, side: int, handshake: Handshake, idsns: tuple[int | None, int | None]
     ) -> None:
         self.flow, self.side, self.handshake, self.idsns = flow, side, handshake, idsns
+        self.fell_back = False  # set by `judge`; a connection that fell back may still end otherwise
         self.seen = sorted(
             (
                 _Seen(packet.time if sent else packet.arrived, sent, packet.segment, packet)
@@ -84,11 +86,13 @@ class End:
             return self._cookie_refused()
         asked = bool(self.handshake.offered) or self.handshake.version is not None
         fallen = self._fallback() if asked else None
+        self.fell_back = fallen is not None
         ended = None if survives else self._ended()
         if ended is not None:
             return ended
         if not asked:
-            return Judgement(Verdict.TCP)
+            told = self.side == 1 and self.flow.seen_open
+            return Judgement(Verdict.TCP, Reason.NO_CAPABLE_IN_SYN if told else Reason.NONE)
         if fallen is None:
             return Judgement(Verdict.MPTCP)
         if fallen.reason is Reason.NO_CAPABLE_IN_SYN:
@@ -143,14 +147,14 @@ class End:
 
     def _listener_handshake(self) -> Judgement | None:
         """What the SYN and the third packet say to it (RFC 8684 §3.1)."""
-        answer = next((each for each in self.seen if each.sent and each.segment.flags & SYN), None)
-        if answer is None:
-            return None
-        if capable(answer.segment) is None:
-            return answer.settles(Verdict.FALLBACK, Reason.NO_CAPABLE_IN_SYN)
         third = self._third_packet()
         if third is None:
             return None
+        # A stateless listener may have answered several SYNs; the one taken up is the one acknowledged.
+        answers = [each for each in self.seen if each.sent and each.segment.flags & SYN]
+        taken = [each for each in answers if each.segment.seq == self.flow.isn[1] and each.time <= third.time]
+        if taken and capable(taken[-1].segment) is None:
+            return taken[-1].settles(Verdict.FALLBACK, Reason.NO_CAPABLE_IN_SYN)
         option = capable(third.segment)
         if option is None:
             if dss(third.segment) is not None:
@@ -300,21 +304,19 @@ class End:
 
     def _ended(self) -> Judgement | None:
         """A reset or a silence, unless the connection was finished before it."""
-        fins: set[bool] = set()
+        finish = Finish()
         answered = False  # the SYN, by this end or by the other
         progress = self.seen[0].time if self.seen else 0
         for each in self.seen:
             segment = each.segment
             fast = fastclose(segment, self.flow, self.handshake.keys)
-            if fast and not each.sent:
-                return each.settles(Verdict.RESET, Reason.FASTCLOSE_RECEIVED)
-            option = dss(segment)
-            if segment.flags & FIN or (option is not None and option.data_fin and option.dsn is not None):
-                fins.add(each.sent)
             if fast or segment.flags & RST:
-                if len(fins) == 2:
+                if finish.complete(self.flow):
                     return None
+                if fast and not each.sent:
+                    return each.settles(Verdict.RESET, Reason.FASTCLOSE_RECEIVED)
                 return self._reset(each, progress)
+            finish.observe(self.flow, segment)
             if not each.sent:
                 progress = each.time
             answered = answered or segment.flags & (SYN | ACK) == SYN | ACK

@@ -39,9 +39,10 @@ def test_wire_and_endpoints_agree_on_every_connection(
     profile: Profile, cookies: SynCookies, tmp_path: Path
 ) -> None:
     path = tmp_path / "cell.pcapng"
-    outcome = run_captured(path, profile, cookies, 0.15, 60)
+    outcome = run_captured(path, profile, cookies, 15.0, 60)
     found = {each.initiator[1]: each for each in connections(read_capture(path).packets)}
     both = ends(outcome)
+    assert sum(sum(link["dropped"].values()) for link in outcome.links.values()) > 100
     assert len(both) == len(found) == 60
     for client, server in both:
         wire = found[int(str(client["local_port"]))]
