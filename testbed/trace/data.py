@@ -83,7 +83,7 @@ def stream_bytes(flow: Flow, side: int) -> int:
     if flow.isn[side] is None:
         return 0
     arrived = Intervals()
-    acknowledged = 1
+    acknowledged = seen = 1
     ends = 1 << 32
     for packet in flow.packets:
         segment = packet.segment
@@ -91,10 +91,14 @@ def stream_bytes(flow: Flow, side: int) -> int:
             start = flow.offset(segment) + bool(segment.flags & SYN)
             if segment.flags & FIN:
                 ends = min(ends, start + len(segment.payload))
+            if not segment.flags & RST:
+                seen = max(seen, start + len(segment.payload))
             if packet.dropped is None and not segment.flags & RST:
                 arrived.add(start, start + len(segment.payload))
         elif segment.flags & (ACK | SYN | RST) == ACK:
             acknowledged = max(acknowledged, flow.acked(segment))
+    if acknowledged == seen + 1:
+        acknowledged = seen  # a FIN that the capture missed
     return max(0, max(arrived.reach(1), min(acknowledged, ends)) - 1)
 
 
@@ -123,6 +127,9 @@ def data_bytes(flows: Sequence[Flow], side: int, idsn: int | None) -> int:
                 if not option.data_ack_8:
                     number = promote(number, dsn_add(idsn, highest))
                 highest = max(highest, dsn_diff(number, idsn))
+    reach = max((right for _, right in arrived.parts), default=1)
+    if highest == reach + 1:
+        highest = reach  # a DATA_FIN that the capture missed
     with_syn = flows[0].fast_open[side]
     return max(0, max(arrived.reach(1), min(highest, ends)) - 1) + with_syn
 

@@ -302,3 +302,18 @@ def test_json() -> None:
         "bytes": [300, 500],
         "closed_by": "data_fin",
     }
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_fin_that_the_capture_missed_is_no_byte(profile: str) -> None:
+    segments = talk(profile).segments
+    fins = [timed for timed in segments if timed[1].flags & FIN]
+    data_fins = [
+        timed
+        for timed in segments
+        if any(isinstance(each, Dss) and each.data_fin for each in timed[1].options)
+    ]
+    missed = [timed for timed in segments if timed not in fins + data_fins]
+    assert only(missed).bytes == (300, 500)
+    fallen = dropped_third_ack(profile).segments
+    assert only([timed for timed in fallen if not timed[1].flags & FIN]).bytes == (300, 500)
