@@ -24,6 +24,7 @@ PACKETS = [
 ]
 
 
+@pytest.mark.filterwarnings("ignore:Field type should not be:DeprecationWarning")
 def test_library_reads_what_we_write(tmp_path: Path) -> None:
     path = tmp_path / "a.pcapng"
     write_pcapng(path, PACKETS, [Interface("client-r1")])
