@@ -9,7 +9,8 @@ case "$(.venv/bin/testbed doctor --way)" in
     root) echo "a Mininet lab in namespaces of its own; about two minutes" ;;
     user) echo "about two minutes" ;; # testbed run says the rest
     *)
-        echo "no lab can be had here (testbed doctor says why), so this runs in the simulator" >&2
+        why=$([ "$(id -u)" -eq 0 ] && echo "no lab can be had here" || echo "not root, and no lab can be had without")
+        echo "$why (testbed doctor says why), so this runs in the simulator" >&2
         net=(--net sim)
         ;;
 esac

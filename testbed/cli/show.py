@@ -34,7 +34,7 @@ def summary_table(results: Results) -> str:
     if int(summary["invalid_runs"].sum()):
         head.append("invalid runs")
     rows = []
-    for _, row in summary.iterrows():
+    for row in summary.to_dict("records"):
         cells = [f"{row[factor]}" for factor in results.factors]
         cells.append(f"{row['connections']}")
         for name in verdicts:

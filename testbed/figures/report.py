@@ -6,7 +6,7 @@ Decides what the page holds. Pictures stand in it as SVG, so that it can be mail
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,7 @@ def _columns(results: Results) -> list[str]:
 
 def _rows(results: Results) -> list[list[str]]:
     rows = []
-    for _, row in results.summary.iterrows():
+    for row in results.summary.to_dict("records"):
         cells = [str(row[factor]) for factor in results.factors]
         cells.append(f"{row['connections']:,}")
         for verdict in _verdicts(results):
@@ -71,7 +71,7 @@ def _rows(results: Results) -> list[list[str]]:
     return rows
 
 
-def _bounded(row: pd.Series[Any], name: str) -> str:
+def _bounded(row: dict[Hashable, Any], name: str) -> str:
     if pd.isna(row[name]):
         return "-"
     return f"{row[name]:.3g} ({row[f'{name}_low']:.3g} to {row[f'{name}_high']:.3g})"

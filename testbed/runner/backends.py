@@ -7,10 +7,14 @@ simulator runs where a lab's parts are missing.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from testbed.capture import CaptureWriter, Interface
 from testbed.mptcp.config import SECOND
+from testbed.mptcp.wire import Segment, encode
+from testbed.plan import NetPlan
 from testbed.runner.network import hosts_of, network_of
 from testbed.runner.spec import Cell
 from testbed.workloads import HostSpec, RunOutcome
@@ -39,7 +43,30 @@ def sim(job: Job) -> RunOutcome:
     from testbed.sim import simulate
 
     plan = network_of(job.cell)
-    return simulate(plan, hosts_of(job.cell, plan, job.seed), job.seed, capture=None, until=None)
+    hosts = hosts_of(job.cell, plan, job.seed)
+    if not job.capture:
+        return simulate(plan, hosts, job.seed)
+    with ExitStack() as files:
+        captures, sink = _captures(plan, job.directory, files)
+        outcome = simulate(plan, hosts, job.seed, capture=sink)
+    return replace(outcome, captures=captures)
+
+
+def _captures(
+    plan: NetPlan, directory: Path, files: ExitStack
+) -> tuple[list[str], Callable[[int, str, str, Segment, str | None], None]]:
+    """One capture per shaped link, as in a lab: what enters it, with what it drops marked."""
+    names = [link.name for link in plan.links if link.shaped]
+    writers = {}
+    for name in names:
+        file = files.enter_context((directory / f"{name}.pcapng").open("wb"))
+        writers[name] = CaptureWriter(file, [Interface(name)])
+
+    def sink(time: int, link: str, way: str, segment: Segment, dropped: str | None) -> None:
+        if link in writers:
+            writers[link].packet(time, encode(segment), dropped)
+
+    return [f"{name}.pcapng" for name in names], sink
 
 
 def mininet(job: Job) -> RunOutcome:

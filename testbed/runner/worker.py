@@ -89,7 +89,7 @@ def _record(head: dict[str, Any], outcome: RunOutcome) -> dict[str, Any]:
         "counters": outcome.counters,
         "links": outcome.links,
         "fidelity": outcome.fidelity,
-        "captures": outcome.captures,
+        "captures": [Path(name).name for name in outcome.captures],  # they stand beside the record
     }
 
 

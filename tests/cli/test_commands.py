@@ -99,6 +99,26 @@ def test_results_and_report(testbed: Testbed, output: Path) -> None:
     assert testbed("report", output).out.strip() == str(output / "report.html")
 
 
+def test_trace_and_ladder_of_a_lost_third_ack(testbed: Testbed, tmp_path: Path) -> None:
+    """A capture of the simulator, from the experiment file to the reason on the ladder."""
+    sets = ["vary={}", "client.profile=v0", "connections=1", "paths.*.drop.up=third_ack", "capture=true"]
+    flags = [word for text in [*sets, "figures=[]"] for word in ("--set", text)]
+    done = testbed("run", EXPERIMENT, "--net", "sim", "--out", tmp_path / "out", *flags)
+    assert done.status == 0, done.err
+    (capture,) = (tmp_path / "out" / "runs").glob("*/client-r1.pcapng")
+    ladder = testbed("ladder", capture)
+    assert "MP_CAPABLE" in ladder.out
+    assert "dropped: exact: third_ack" in ladder.out
+    assert "cookie_without_key" in ladder.out
+    (traced,) = json.loads(testbed("trace", capture, "--json").out)
+    assert (traced["profile"], traced["verdict"], traced["reason"]) == (
+        "v0",
+        "fallback",
+        "cookie_without_key",
+    )
+    assert "1 fallback" in testbed("trace", capture).out
+
+
 def test_model(testbed: Testbed) -> None:
     said = testbed(
         "model", "fallback", "--profile", "v0", "--loss", 5, "--segments", 1, "--syn-retries", 2, "--json"
