@@ -57,13 +57,13 @@ find_python() {
 python_packages() {
     local stamp=.venv/.setup want
     want=$(cat requirements.lock pyproject.toml | sha256sum)
-    if [ -x .venv/bin/testbed ] && [ "$(cat $stamp 2> /dev/null)" = "$want" ]; then
+    if .venv/bin/python -c 'import testbed' 2> /dev/null && [ "$(cat $stamp 2> /dev/null)" = "$want" ]; then
         return 0
     fi
     local python
     python=$(find_python)
     echo "setup: installing Python packages into .venv (about 40 s)"
-    if [ ! -x .venv/bin/python ] || ! .venv/bin/python -c 'import pip' 2> /dev/null; then
+    if ! .venv/bin/python -c 'import pip' 2> /dev/null; then
         rm -rf .venv
         "$python" -m venv .venv || {
             echo "setup: python3-venv is missing: sudo apt-get install python3-venv" >&2
