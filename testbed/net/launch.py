@@ -16,7 +16,7 @@ import signal
 import sys
 from collections.abc import Callable
 
-from testbed.errors import TestbedError
+from testbed.errors import MachineError, TestbedError
 from testbed.net.namespaces import furnish, separate
 
 ENDED_WITH_RUNNER = 143
@@ -90,7 +90,12 @@ def launch(life: int, directory: str, mode: str) -> int:
         return main(directory, mode)
 
     def first() -> int:
-        furnish(keep=directory)
+        try:
+            furnish(keep=directory)
+        except OSError as error:
+            raise MachineError(
+                f"a lab needs a /proc, /sys and /run of its own: {error}; start a container --privileged"
+            ) from None
         return _guard(life, program)
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the runner decides; a lab ends by its pipe

@@ -8,7 +8,7 @@ from __future__ import annotations
 from testbed.link import LinkParams
 from testbed.plan.shaping import is_shaped
 from testbed.plan.units import show_rate, show_time
-from testbed.plan.values import NetPlan, PathPlan
+from testbed.plan.values import InterfacePlan, NetPlan, PathPlan
 
 
 def draw(plan: NetPlan) -> str:
@@ -74,10 +74,16 @@ def _middle(plan: NetPlan, path: PathPlan) -> str:
         link = plan.link(name)
         near, far = (link.a, link.b) if direction == "forward" else (link.b, link.a)
         if near.node != path.client:
-            words.append(f"{near.node} {near.hosts[0]}")
+            words.append(f"{near.node} {_like(path.client_address, near)}")
         words.append("═══" if link.shaped else "───")
-        words.append(far.hosts[0] if far.node != path.server else path.server_address)
+        words.append(_like(path.client_address, far) if far.node != path.server else path.server_address)
     return " ".join(words)
+
+
+def _like(address: str, end: InterfacePlan) -> str:
+    """The interface's address of the same IP version."""
+    same = [text for text in end.hosts if (":" in text) == (":" in address)]
+    return (same or end.hosts)[0]
 
 
 def _links(plan: NetPlan) -> str:
