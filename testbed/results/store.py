@@ -129,7 +129,9 @@ def summarise(
     for name, column in (("goodput_mbit", "goodput_mbit"), ("setup_ms", "setup_ms")):
         values = _numbers(frame[column]) if total else np.empty(0)
         row[name], row[f"{name}_low"], row[f"{name}_high"] = bootstrap_mean(values)
-    row["damaged"] = int((~frame["intact"].astype(bool)).sum()) if total else 0
+    # Of the connections that ended well: bytes that were wrong or missing. It must be 0.
+    well = frame[~frame["verdict"].isin(["reset", "hang"])] if total else frame
+    row["damaged"] = int((~well["intact"].astype(bool)).sum()) if total else 0
     row["invalid_runs"] = invalid
     return row
 
