@@ -10,8 +10,9 @@
     assert pair.client.closed().verdict is Verdict.FALLBACK
 
 `up` and `down` are LinkParams, or just exact drop rules. `lose(way, n, segment)` takes packets by any
-other rule ("up" or "down", n-th packet of that way from 1). Every segment goes through its bytes. When a
-test fails, conftest prints the packet ladder of each Pair that it made.
+other rule ("up" or "down", n-th packet of that way from 1); `rewrite(way, n, segment)` is a middlebox.
+Every segment goes through its bytes. When a test fails, conftest prints the packet ladder of each Pair
+that it made.
 """
 
 from __future__ import annotations
@@ -179,6 +180,7 @@ class Pair:
         down: LinkParams | tuple[str, ...] = (),
         delay: int = 10 * MILLISECOND,
         lose: Callable[[str, int, Segment], bool] | None = None,
+        rewrite: Callable[[str, int, Segment], Segment] | None = None,
         seed: int = 1,
         through_bytes: bool = True,
         client_addresses: tuple[bytes, ...] = (bytes((10, 0, 1, 1)),),
@@ -191,6 +193,7 @@ class Pair:
         self.config = client or ClientConfig()
         self.server_config = server or ServerConfig()
         self.lose = lose
+        self.rewrite = rewrite
         self.through_bytes = through_bytes
         self.params = {
             "up": up if isinstance(up, LinkParams) else LinkParams(delay=delay, drops=tuple(up)),
@@ -310,8 +313,12 @@ class Pair:
         if self.lose is not None and self.lose(way, self.counted[way], segment):
             self.crossings.append(Crossing(self.now, way, segment, "dropped: lose()"))
             return
-        deliveries = direction.offer(self.now, frame)
         fate = ""
+        if self.rewrite is not None:
+            changed = self.rewrite(way, self.counted[way], segment)
+            if changed != segment:
+                frame, segment, fate = self._through(changed), changed, "rewritten"
+        deliveries = direction.offer(self.now, frame)
         if not deliveries:
             fate = f"dropped: {direction.cause}"
         elif len(deliveries) > 1:
