@@ -49,7 +49,8 @@ def _open(name: str, flags: int) -> tuple[int, str]:
         os.close(fd)
         if error.errno == errno.EPERM:
             raise MachineError(
-                f"not allowed to create the device {name!r} in this network namespace: run as root"
+                "not allowed to create a TUN or TAP device in this network namespace (it takes "
+                "CAP_NET_ADMIN): run as root"
             ) from None
         raise
     return fd, answer[:16].rstrip(b"\0").decode()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,16 @@ class TestByHand:
         assert client(a, B, port=20081)["reason"] == "rst_received"  # the kernel's own answer
         assert client(a, B)["intact"]
         running.result()
+
+    def test_without_the_rights_it_says_so(self, pair: tuple[Namespace, Namespace]) -> None:
+        a, _ = pair
+        source = (
+            "from testbed.drive import ServerArguments, run_server\nfrom testbed.errors import MachineError\n"
+            "try:\n    run_server(ServerArguments())\nexcept MachineError as error:\n    print(error)"
+        )
+        said = a.run("setpriv", "--bounding-set=-net_admin", sys.executable, "-c", source)
+        assert "CAP_NET_ADMIN" in said
+        assert "run as root" in said
 
 
 @pytest.mark.lab

@@ -118,7 +118,7 @@ def test_tshark_agrees_on_every_packet(tmp_path: Path, profile: str, checksum: b
         assert (result["verdict"], server.result()["verdict"]) == ("mptcp", "mptcp")
         running.end()
     theirs, ours = by_tshark(capture), by_us(capture)
-    assert len(ours) == len(theirs) > 80
+    assert len(ours) == len(theirs) >= 70  # 2 x 50,000 bytes
     for number, (segment, fields) in enumerate(zip(ours, theirs, strict=True)):
         assert fields == expected(segment), f"TCP packet {number}: {segment}"
     tokens = {token for fields in theirs for token in fields["mptcp.expected_token"]}
