@@ -67,7 +67,7 @@ def is_housekeeping(frame: bytes) -> bool:
     kind = frame[12:14]
     if kind == _IPV4:
         return False
-    return kind != _IPV6 or (frame[20] == _ICMPV6 and 133 <= frame[54] <= 137)
+    return kind != _IPV6 or (len(frame) > 54 and frame[20] == _ICMPV6 and 133 <= frame[54] <= 137)
 
 
 class _Way:

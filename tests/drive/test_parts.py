@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from testbed.drive.fidelity import LatenessMeter, ResourceMeter
 from testbed.drive.stop import Stop
 from testbed.drive.timer import Timer, ask_for_exact_timers
+from testbed.drive.wires import is_housekeeping
 from testbed.workloads.serving import CHUNK, MOST_HELD, SERVICES, Echo, Http, Source, pattern
 
 MILLISECOND = 1_000_000
@@ -76,6 +77,32 @@ def test_lateness_beyond_the_buckets_and_without_samples() -> None:
     meter.add(3_000 * MILLISECOND)
     assert meter.quantile(0.5) == meter.figures("x")["x_lateness_max_us"] == 3_000_000
     assert ResourceMeter().figures("x", 5)["x_packets"] == 5
+
+
+UNICAST = bytes(6) + b"\x02" + bytes(5)
+
+
+@pytest.mark.parametrize(
+    ("frame", "housekeeping"),
+    [
+        (UNICAST + b"\x08\x06" + bytes(28), True),  # an ARP reply
+        (b"\xff" * 6 + UNICAST[6:] + b"\x08\x06" + bytes(28), True),  # an ARP request
+        (b"\x01" + UNICAST[1:] + b"\x08\x00" + bytes(28), True),  # IPv4 multicast
+        (UNICAST + b"\x08\x00" + bytes(40), False),
+        (UNICAST + b"\x86\xdd" + bytes(6) + b"\x06" + bytes(53), False),  # TCP over IPv6
+        (
+            UNICAST + b"\x86\xdd" + bytes(6) + b"\x3a" + bytes(33) + b"\x88" + bytes(23),
+            True,
+        ),  # an advertisement
+        (
+            UNICAST + b"\x86\xdd" + bytes(6) + b"\x3a" + bytes(33) + b"\x80" + bytes(23),
+            False,
+        ),  # an echo request
+        (UNICAST + b"\x86\xdd" + bytes(6) + b"\x3a", False),  # cut off
+    ],
+)
+def test_what_no_loss_may_touch(frame: bytes, housekeeping: bool) -> None:
+    assert is_housekeeping(frame) == housekeeping
 
 
 @given(st.lists(st.binary(max_size=CHUNK), max_size=8), st.integers(1, CHUNK))
