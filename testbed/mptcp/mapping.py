@@ -69,6 +69,8 @@ class MappingTable:
             same_place = known.data_at(mapping.ssn) == mapping.data
             same_end = known.length is not None and known.left(mapping.ssn) == mapping.length
             return same_place and (known.length is None or same_end)
+        if mapping.length is not None and mapping.ssn < self._floor:
+            return False  # its first bytes were taken under another mapping
         index += 1
         if index < len(self._starts):
             following = self._mappings[index]

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from testbed.link import LinkParams
@@ -169,6 +169,7 @@ def _fits(segment: Segment) -> bool:
     rate=st.sampled_from([0.02, 0.2, 0.8]),
     seed=st.integers(0, 1_000_000),
 )
+@example(profile=Profile.V0, cookies=SynCookies.OFF, checksum=True, rate=0.2, seed=1353)
 def test_nonsense_raises_nothing(
     profile: Profile, cookies: SynCookies, checksum: bool, rate: float, seed: int
 ) -> None:
