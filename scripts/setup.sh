@@ -64,8 +64,7 @@ python_packages() {
     python=$(find_python)
     echo "setup: installing Python packages into .venv (about 40 s)"
     if ! .venv/bin/python -c 'import pip' 2> /dev/null; then
-        rm -rf .venv
-        "$python" -m venv .venv || {
+        "$python" -m venv --clear .venv || {
             echo "setup: python3-venv is missing: sudo apt-get install python3-venv" >&2
             exit 3
         }

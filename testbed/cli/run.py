@@ -54,10 +54,14 @@ def run(
     way = choose_way(campaign, net.value if net else None)
     if way.notice:
         print(way.notice, file=sys.stderr)
-    with _progress() as watch:
-        finished = run_campaign(
-            campaign, net=way.net, way=way.words, out=out, jobs=jobs, fresh=fresh, watch=watch
-        )
+    try:
+        with _progress() as watch:
+            finished = run_campaign(
+                campaign, net=way.net, way=way.words, out=out, jobs=jobs, fresh=fresh, watch=watch
+            )
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on at the first missing run", file=sys.stderr)
+        raise typer.Exit(130) from None
     if finished.moved:
         print(f"the earlier results are in {finished.moved}", file=sys.stderr)
     if finished.done:
@@ -105,6 +109,8 @@ def _progress() -> Iterator[Callable[[Progress], None]]:
         def watch(progress: Progress) -> None:
             running = f"{len(progress.running)} running"
             again = f", {progress.again} tried again" if progress.again else ""
+            while progress.notices:
+                console.print(progress.notices.pop(0), markup=False, highlight=False)
             bar.update(task, description=running + again, total=progress.total, completed=progress.done)
 
         yield watch
@@ -115,6 +121,8 @@ def _lines() -> Callable[[Progress], None]:
 
     def watch(progress: Progress) -> None:
         nonlocal said
+        while progress.notices:
+            print(progress.notices.pop(0), file=sys.stderr, flush=True)
         tenth = 10 * progress.done // max(progress.total, 1)
         if tenth != said and progress.done > progress.earlier:
             said = tenth

@@ -4,7 +4,7 @@ from testbed.runner.campaign import Finished, Progress, default_jobs, run_campai
 from testbed.runner.conclude import Conclusion, conclude
 from testbed.runner.document import parse_set
 from testbed.runner.experiment import Campaign, load_experiment
-from testbed.runner.units import duration, size
+from testbed.runner.units import size
 from testbed.runner.way import Way, choose_way
 
 __all__ = [
@@ -16,7 +16,6 @@ __all__ = [
     "choose_way",
     "conclude",
     "default_jobs",
-    "duration",
     "load_experiment",
     "parse_set",
     "run_campaign",

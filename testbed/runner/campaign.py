@@ -36,7 +36,7 @@ class Progress:
     earlier: int = 0
     again: int = 0  # tries beyond the first
     running: list[str] = field(default_factory=list)
-    last: str = ""
+    notices: list[str] = field(default_factory=list)  # runs that failed or were invalid, as it happens
 
 
 @dataclass(slots=True)
@@ -123,15 +123,16 @@ def _run_missing(
             if reply["status"] == "failed":
                 store.fail(run, message)
                 failures.append(f"{store.runs / run.name}: failed: {message}")
+                progress.notices.append(f"{run.name} failed: {message}")
+            if reply["status"] == "invalid":
+                progress.notices.append(f"{run.name} is invalid: {message}")
             if reply["status"] == "invalid" and run.attempt < TRIES:
                 again = store.run(run.plan, run.repeat, run.attempt + 1)
                 runs[again.name] = again
                 jobs.appendleft(_job(store, again, net, backend, commit))
                 progress.again += 1
-                progress.last = f"{run.name} is invalid: {message}"
             else:
                 progress.done += 1
-                progress.last = f"{run.name}: {message or 'done'}"
             watch(progress)
     return failures
 

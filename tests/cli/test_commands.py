@@ -247,6 +247,7 @@ def test_ctrl_c_is_130_and_the_next_call_goes_on(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
+    assert "the same command goes on" in err
     assert "Traceback" not in err
     assert not list(out.rglob("*.partial"))
     assert not list(out.rglob("record.json"))
