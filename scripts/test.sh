@@ -1,18 +1,19 @@
 #!/usr/bin/env bash
 # `make test`: types and style, then the tests that need no root, then those in labs where a lab can be had.
-# Everything runs even where an earlier part failed; the status is 0 only if all of it is well.
+# Everything runs even where an earlier part failed; the status is 0 only if all of it is well. Ends with
+# pytest's own closing lines.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
-failed=()
-scripts/lint.sh || failed+=(lint)
-.venv/bin/pytest -n auto -m "not lab" || failed+=("tests without root")
-if [ "$(.venv/bin/testbed doctor --way)" = sim ]; then
-    echo "no lab can be had here (testbed doctor says why): the tests in labs are left out"
-else
-    .venv/bin/pytest -m lab || failed+=("tests in labs")
+status=0
+way=$(.venv/bin/testbed doctor --way)
+[ "$way" != sim ] || echo "no lab can be had here (testbed doctor says why): the tests in labs are left out"
+
+scripts/lint.sh || { status=1; echo "lint failed; the tests go on" >&2; }
+echo "== tests without root"
+.venv/bin/pytest -n auto -m "not lab" || status=1
+if [ "$way" != sim ]; then
+    echo "== tests in labs"
+    .venv/bin/pytest -m lab || status=1
 fi
-if [ ${#failed[@]} -gt 0 ]; then
-    printf 'failed: %s\n' "${failed[@]}" >&2
-    exit 1
-fi
+exit $status
