@@ -1,7 +1,7 @@
 # setup  system packages (as root) and .venv; does nothing where nothing is missing
 # run    the fallback experiment in a real lab: a table, a figure, a report
 # test   style, types, all tests
-# test-fast  the tests that need no root, in parallel
+# test-fast  the tests that need no root and no patience, in parallel
 # bench  one bulk transfer in the simulator and in a lab: goodput, packets per second, CPU and memory
 
 .PHONY: setup run test test-fast lint bench
@@ -16,7 +16,7 @@ test: setup
 	@scripts/test.sh
 
 test-fast: setup
-	@.venv/bin/pytest -n auto -m "not lab"
+	@.venv/bin/pytest -n auto -m "not lab and not slow"
 
 lint: setup
 	@scripts/lint.sh
