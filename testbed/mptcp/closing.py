@@ -13,6 +13,8 @@ from testbed.mptcp.reasons import Reason, Verdict
 from testbed.mptcp.tcp.state import State
 from testbed.mptcp.tcp.timers import Expiry, handle_timeout
 
+MAX_BACKOFF = 6  # doublings of the DATA_FIN's timer
+
 
 class DataState(Enum):
     """RFC 8684 Appendix D; derived, never stored."""
@@ -45,17 +47,20 @@ def data_fin_is_due(conn: Connection) -> bool:
 def data_fin_sent(conn: Connection, now: int) -> None:
     """No subflow repeats a DATA_FIN by itself: keep a timer (RFC 8684 §3.3.3)."""
     conn.sender.fin_sent = True
-    conn.data_fin_at = now + conn.tcb.rtt.rto * (1 << min(conn.data_fin_attempts, 6))
-    conn.data_fin_attempts += 1
+    arm_data_fin(conn, now)
+
+
+def arm_data_fin(conn: Connection, now: int) -> None:
+    if conn.data_fin_at is None:
+        conn.data_fin_at = now + (conn.tcb.rtt.rto << min(conn.data_fin_attempts, MAX_BACKOFF))
 
 
 def data_fin_timeout(conn: Connection, now: int) -> None:
-    """The DATA_FIN was not acknowledged in time."""
+    """The DATA_FIN was not acknowledged in time: it is owed again (outgoing.py)."""
     conn.data_fin_at = None
+    conn.data_fin_attempts += 1
     if conn.data_fin_attempts >= conn.tcb.config.data_attempts:
         conn.reset(now, Reason.DATA_TIMED_OUT)
-    elif data_fin_is_due(conn):
-        conn.tcb.ack_now = True
 
 
 def advance(conn: Connection, now: int) -> None:

@@ -335,6 +335,8 @@ def take_in_order(conn: Connection, now: int, arrival: Arrival) -> None:
         conn.context.events.append(events.PeerFinished(conn.number))
     if not arrival.fin:
         return
+    if conn.mode is Mode.MPTCP and conn.receiver.fin is None and not conn.confirmed:
+        conn.observe(now, Observation.DATA_WITHOUT_MAPPING)  # a FIN is sequence space too
     if conn.mode is Mode.TCP and not conn.receiver.fin_taken:
         conn.receiver.fin = conn.receiver.next
         conn.receiver.take_fin()

@@ -46,7 +46,7 @@ def next_segment(conn: Connection, now: int) -> Segment | None:
         span = next_span(tcb, lambda ssn: _most(conn, ssn))
         if span is not None:
             return _data(conn, now, span)
-    if tcb.ack_now or _data_fin_first_time(conn):
+    if tcb.ack_now or _data_fin_is_owed(conn):
         return _ack(conn, now)
     arm_persist(tcb, now, _is_blocked(conn))
     return None
@@ -63,10 +63,9 @@ def _is_blocked(conn: Connection) -> bool:
     return conn.tcb.snd_end > conn.tcb.snd_nxt or conn.sender.unmapped > 0
 
 
-def _data_fin_first_time(conn: Connection) -> bool:
-    if not closing.data_fin_is_due(conn):
-        return False
-    return not conn.sender.fin_sent and conn.data_fin_at is None
+def _data_fin_is_owed(conn: Connection) -> bool:
+    """It has not been sent yet, or its timer has run out."""
+    return conn.data_fin_at is None and closing.data_fin_is_due(conn)
 
 
 # -- mappings and data ----------------------------------------------------------------------------------
@@ -231,7 +230,8 @@ def _ack(conn: Connection, now: int) -> Segment:
         options.append(conn.send_fail)
         conn.send_fail = None
         conn.context.count("MPFailTx")
-    return _segment(conn, conn.tcb.wire_seq(conn.tcb.snd_nxt), ACK, tuple(options))
+    # While data is being resent, SND.NXT lies behind what the peer may have: an ACK there would be dropped.
+    return _segment(conn, conn.tcb.wire_seq(conn.tcb.snd_max), ACK, tuple(options))
 
 
 def _ack_options(conn: Connection, now: int) -> list[Option]:
@@ -246,8 +246,7 @@ def _ack_options(conn: Connection, now: int) -> list[Option]:
         keys = MpCapable(conn.speech.version, flags(conn.checksum), conn.local_key, conn.remote_key)
         if closing.data_fin_is_due(conn):
             # No room for a DATA_FIN beside both keys: first hear that they have arrived.
-            conn.data_fin_at = now + conn.tcb.rtt.rto * (1 << min(conn.data_fin_attempts, 6))
-            conn.data_fin_attempts += 1
+            closing.arm_data_fin(conn, now)
         if conn.receiver.next > 1:
             # 20 + 8 + 10 for timestamps: only a 4-byte DATA_ACK fits (draft §3.1.2).
             return [keys, Dss(data_ack=conn.data_ack_number() & 0xFFFF_FFFF)]
@@ -295,7 +294,7 @@ def _syn(conn: Connection, now: int) -> Segment:
 def _reset(conn: Connection, now: int) -> Segment:
     options = conn.reset_options or ()
     conn.reset_options = None
-    return _segment(conn, conn.tcb.wire_seq(conn.tcb.snd_nxt), RST | ACK, options)
+    return _segment(conn, conn.tcb.wire_seq(conn.tcb.snd_max), RST | ACK, options)
 
 
 def _segment(

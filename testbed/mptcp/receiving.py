@@ -67,7 +67,7 @@ def _pass_up(conn: Connection, data: int, count: int) -> int:
     payload = conn.pending.read(conn.pending.start, count)
     conn.pending.free(conn.pending.start + count)
     receiver = conn.receiver
-    if data + count > receiver.next + conn.tcb.config.receive_buffer:
+    if conn.mode is Mode.MPTCP and data >= receiver.next + conn.tcb.config.receive_buffer:
         conn.context.count("OutOfWindow")  # outside the receive window: dropped, no DATA_ACK (§3.3.4)
         return 0
     if data < receiver.next:

@@ -95,7 +95,6 @@ def _in_syn_sent(tcb: Tcb, now: int, segment: Segment) -> Arrival:
         if tcb.ts_on and timestamp is not None:
             _sample_from_echo(tcb, now, timestamp)
     tcb.timed = None
-    tcb.rtt.progressed()
     tcb.rto_at = None
     tcb.move(State.ESTABLISHED)
     tcb.start_congestion_control()
@@ -199,7 +198,7 @@ def _acknowledgement(
             arrival.answer_reset = True
             return False
         _become_established(tcb, arrival)
-    elif ack > tcb.snd_max or ack < tcb.snd_una - tcb.max_snd_wnd:
+    elif ack > max(tcb.snd_max, tcb.probe_max) or ack < tcb.snd_una - tcb.max_snd_wnd:
         arrival.dropped = "ACK outside what was sent"
         _challenge(tcb, now)
         return False
@@ -246,8 +245,8 @@ def _advance(tcb: Tcb, now: int, ack: int, timestamp: Timestamps | None, arrival
         _sample_from_echo(tcb, now, timestamp)
     tcb.snd_una = ack
     tcb.snd_nxt = max(tcb.snd_nxt, ack)
+    tcb.snd_max = max(tcb.snd_max, ack)
     tcb.data_attempts = 0
-    tcb.rtt.progressed()
     partial = tcb.recovery.on_advance(ack, arrival.acked, tcb.flight, limited, cc)
     outstanding = tcb.snd_max > ack
     if not outstanding:
@@ -259,12 +258,16 @@ def _advance(tcb: Tcb, now: int, ack: int, timestamp: Timestamps | None, arrival
 
 
 def _sample_from_echo(tcb: Tcb, now: int, timestamp: Timestamps) -> None:
-    """RTT from TSecr (RFC 7323 §4.1), which also tells retransmissions apart.
+    """RTT from TSecr (RFC 7323 §4.1).
 
-    Not from a SYN cookie's echo: options were written over its low bits.
+    Not from a SYN cookie's echo: options were written over its low bits. Not from an echo that is older
+    than our last retransmission: a receiver that had the data already drops the copy without taking its
+    timestamp (RFC 7323 §5.3 R2), so the difference would measure our own timeout.
     """
     if tcb.echo_is_cookie:
         tcb.echo_is_cookie = False
+        return
+    if tcb.resent_timestamp is not None and seq_lt(timestamp.echo, tcb.resent_timestamp):
         return
     elapsed = seq_diff(tcb.timestamp(now), timestamp.echo)
     if timestamp.echo and 0 <= elapsed < 1 << 30:

@@ -77,11 +77,12 @@ def span_sent(tcb: Tcb, now: int, span: Span) -> None:
     """Book a span as sent: RTT timing (Karn), RTO (RFC 6298 (5.1)), state after a FIN."""
     end = span.offset + span.length + (1 if span.fin else 0)
     if span.probe:
-        tcb.snd_max = max(tcb.snd_max, end)
+        tcb.probe_max = end
         return
     if span.offset < tcb.snd_max:
         tcb.retransmits += 1
         tcb.timed = None
+        tcb.resent_timestamp = tcb.timestamp(now)
     elif tcb.timed is None:
         tcb.timed = (end, now)
     tcb.snd_nxt = max(tcb.snd_nxt, end)
@@ -112,9 +113,11 @@ def arm_persist(tcb: Tcb, now: int, waiting: bool) -> None:
 
 
 def offer_window(tcb: Tcb, space: int) -> int:
-    """The window field to send for `space` free bytes; never takes back what was offered.
+    """The window field to send for `space` free bytes; what was offered stays acceptable.
 
-    Moves the right edge only by a full segment or half the buffer (RFC 9293 §3.8.6.2.2).
+    Moves the right edge only by a full segment or half the buffer (RFC 9293 §3.8.6.2.2). A window that
+    is no multiple of the scale's unit rounds up, or a hole of fewer bytes could never be filled; but not
+    by more than a unit over the buffer, or the edge would creep with every small segment.
     """
     nxt, shift = tcb.rcv_nxt, tcb.rcv_wscale
     edge = nxt + max(space, 0)
@@ -122,7 +125,10 @@ def offer_window(tcb: Tcb, space: int) -> int:
         edge = max(tcb.rcv_adv, nxt)
     field = min((edge - nxt) >> shift, 0xFFFF)
     if nxt + (field << shift) < tcb.rcv_adv:
-        field = min((tcb.rcv_adv - nxt + (1 << shift) - 1) >> shift, 0xFFFF)
+        unit = 1 << shift
+        up = (tcb.rcv_adv - nxt + unit - 1) >> shift
+        if up << shift <= max(space, 0) + unit:
+            field = min(up, 0xFFFF)
     tcb.rcv_adv = max(tcb.rcv_adv, nxt + (field << shift))
     return field
 

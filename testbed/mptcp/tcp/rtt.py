@@ -9,7 +9,7 @@ from testbed.mptcp.config import MILLISECOND, SECOND, TcpConfig
 
 
 class RttEstimator:
-    """All times in ns. `rto` already includes the back-off."""
+    """All times in ns. `rto` includes the back-off, which only a sample ends (RFC 6298 §5, Karn)."""
 
     __slots__ = ("_backoff", "_base", "_max", "_min", "min_rtt", "rttvar", "srtt")
 
@@ -47,12 +47,9 @@ class RttEstimator:
 
     def after_lost_syn(self) -> None:
         """Data starts and the SYN's timer had expired: be careful (RFC 6298 (5.7))."""
+        self._backoff = 0
         if self.srtt is None:
             self._base = max(self._base, 3 * SECOND)
 
     def expired(self) -> None:
         self._backoff += 1
-
-    def progressed(self) -> None:
-        """New data was acknowledged: no more back-off (RFC 6298 (5.3) with §5's last paragraph)."""
-        self._backoff = 0

@@ -45,12 +45,14 @@ class Tcb:
         "persist_at",
         "persist_count",
         "probe",
+        "probe_max",
         "rcv_adv",
         "rcv_fin",
         "rcv_wscale",
         "reassembly",
         "recovery",
         "remote",
+        "resent_timestamp",
         "retransmits",
         "rto_at",
         "rtt",
@@ -104,6 +106,7 @@ class Tcb:
         self.ts_on = False
         self.ts_offset = ts_offset
         self.ts_recent = 0
+        self.resent_timestamp: int | None = None  # our TSval on the last retransmission
         self.echo_is_cookie = False  # the next echo brings back a SYN cookie's timestamp: no RTT sample
         self.paws_at = 0  # when ts_recent was set
         # Acknowledging.
@@ -120,6 +123,7 @@ class Tcb:
         self.persist_at: int | None = None
         self.persist_count = 0
         self.probe = False
+        self.probe_max = 0  # end of the last window probe: the peer may acknowledge it
         self.time_wait_at: int | None = None
         self.syn_count = 0
         self.syn_due = False  # a SYN or SYN/ACK is to be sent
