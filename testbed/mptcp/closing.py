@@ -1,12 +1,11 @@
 """The ends of a connection: DATA_FIN, the subflow's FIN behind it, death of the last subflow.
 
 Decides when a DATA_FIN and a FIN are due, how often a DATA_FIN is repeated, and when a connection counts
-as closed. Read first: RFC 8684 §3.3.3 and Appendix D (the FSM).
+as closed. Read first: RFC 8684 §3.3.3 and Appendix D (its state machine; here the states follow from what
+each side has sent, heard and acknowledged, and are not stored).
 """
 
 from __future__ import annotations
-
-from enum import Enum
 
 from testbed.mptcp.connection import Connection, Mode
 from testbed.mptcp.reasons import Reason, Verdict
@@ -16,32 +15,10 @@ from testbed.mptcp.tcp.timers import Expiry, handle_timeout
 MAX_BACKOFF = 6  # doublings of the DATA_FIN's timer
 
 
-class DataState(Enum):
-    """RFC 8684 Appendix D; derived, never stored."""
-
-    M_ESTAB = "M_ESTAB"
-    M_FIN_WAIT_1 = "M_FIN_WAIT-1"
-    M_FIN_WAIT_2 = "M_FIN_WAIT-2"
-    M_CLOSING = "M_CLOSING"
-    M_CLOSE_WAIT = "M_CLOSE_WAIT"
-    M_LAST_ACK = "M_LAST_ACK"
-    M_TIME_WAIT = "M_TIME_WAIT"
-
-
-def data_state(conn: Connection) -> DataState:
-    sender, receiver = conn.sender, conn.receiver
-    if not sender.fin_sent:
-        return DataState.M_CLOSE_WAIT if receiver.fin_taken else DataState.M_ESTAB
-    if sender.fin_acked:
-        return DataState.M_TIME_WAIT if receiver.fin_taken else DataState.M_FIN_WAIT_2
-    if not receiver.fin_taken:
-        return DataState.M_FIN_WAIT_1
-    return DataState.M_LAST_ACK
-
-
-def data_fin_is_due(conn: Connection) -> bool:
-    """A DATA_FIN may go out (again) with the next segment that has no data."""
-    return conn.mode is Mode.MPTCP and conn.sender.fin_due
+def data_fin_is_owed(conn: Connection) -> bool:
+    """The DATA_FIN has not been sent yet, or its timer has run out. In between it rides on nothing:
+    every copy would be answered, and the answers look like duplicate ACKs."""
+    return conn.mode is Mode.MPTCP and conn.sender.fin_due and conn.data_fin_at is None
 
 
 def data_fin_sent(conn: Connection, now: int) -> None:
@@ -65,7 +42,7 @@ def data_fin_timeout(conn: Connection, now: int) -> None:
 
 def advance(conn: Connection, now: int) -> None:
     """Queue the subflow's FIN when its time has come; notice when everything is over."""
-    sender, _receiver, tcb = conn.sender, conn.receiver, conn.tcb
+    sender, tcb = conn.sender, conn.tcb
     if conn.finished:
         return
     if sender.fin_acked or (conn.confirmed and not sender.fin_sent):

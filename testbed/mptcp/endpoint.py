@@ -25,7 +25,7 @@ from testbed.mptcp.connection import Connection
 from testbed.mptcp.context import Context, TraceRecord
 from testbed.mptcp.cookie_ack import Fate, connection_from_cookie, recover_isn, serves_isn_recovery
 from testbed.mptcp.events import Event
-from testbed.mptcp.incoming import belongs_to_time_wait, segment_arrived
+from testbed.mptcp.incoming import segment_arrived, yields_to
 from testbed.mptcp.keys import token_and_idsn
 from testbed.mptcp.listener import Listener, answer_with_cookie, is_silently_ignored, open_half
 from testbed.mptcp.outgoing import next_segment
@@ -144,7 +144,7 @@ class Endpoint:
         """Take one segment from the network. Never raises, whatever is in it."""
         key = (segment.dst, segment.dport, segment.src, segment.sport)
         conn = self._by_tuple.get(key)
-        if conn is not None and not belongs_to_time_wait(conn, segment):
+        if conn is not None and yields_to(conn, segment):
             self._remove(key, conn)
             conn = None
         if conn is not None:

@@ -345,9 +345,8 @@ def take_in_order(conn: Connection, now: int, arrival: Arrival) -> None:
         conn.linger_at = now + SUBFLOWS_GONE_TIMEOUT  # no subflow left to bring a DATA_FIN
 
 
-def belongs_to_time_wait(conn: Connection, segment: Segment) -> bool:
-    """Whether a new SYN may take over these ports (RFC 9293 §3.10.7.4, TIME-WAIT)."""
+def yields_to(conn: Connection, segment: Segment) -> bool:
+    """Whether a new SYN may take over the ports of a connection in TIME-WAIT (RFC 9293 §3.10.7.4)."""
     tcb = conn.tcb
-    if tcb.state is not State.TIME_WAIT or segment.flags & (SYN | ACK | RST | FIN) != SYN:
-        return True
-    return tcb.peer_offset(segment.seq) < tcb.rcv_nxt
+    is_plain_syn = segment.flags & (SYN | ACK | RST | FIN) == SYN
+    return tcb.state is State.TIME_WAIT and is_plain_syn and tcb.peer_offset(segment.seq) >= tcb.rcv_nxt

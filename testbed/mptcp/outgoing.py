@@ -46,7 +46,7 @@ def next_segment(conn: Connection, now: int) -> Segment | None:
         span = next_span(tcb, lambda ssn: _most(conn, ssn))
         if span is not None:
             return _data(conn, now, span)
-    if tcb.ack_now or _data_fin_is_owed(conn):
+    if tcb.ack_now or closing.data_fin_is_owed(conn):
         return _ack(conn, now)
     arm_persist(tcb, now, _is_blocked(conn))
     return None
@@ -61,11 +61,6 @@ def _third_ack_comes_first(conn: Connection) -> bool:
 
 def _is_blocked(conn: Connection) -> bool:
     return conn.tcb.snd_end > conn.tcb.snd_nxt or conn.sender.unmapped > 0
-
-
-def _data_fin_is_owed(conn: Connection) -> bool:
-    """It has not been sent yet, or its timer has run out."""
-    return conn.data_fin_at is None and closing.data_fin_is_due(conn)
 
 
 # -- mappings and data ----------------------------------------------------------------------------------
@@ -244,7 +239,7 @@ def _ack_options(conn: Connection, now: int) -> list[Option]:
     )
     if attach:
         keys = MpCapable(conn.speech.version, flags(conn.checksum), conn.local_key, conn.remote_key)
-        if closing.data_fin_is_due(conn):
+        if closing.data_fin_is_owed(conn):
             # No room for a DATA_FIN beside both keys: first hear that they have arrived.
             closing.arm_data_fin(conn, now)
         if conn.receiver.next > 1:
@@ -255,7 +250,7 @@ def _ack_options(conn: Connection, now: int) -> list[Option]:
         return []
     ack_8 = _data_ack_bytes(conn) == 8
     number = conn.data_ack_number()
-    if not closing.data_fin_is_due(conn):
+    if not closing.data_fin_is_owed(conn):
         return [Dss(data_ack=number, data_ack_8=ack_8)]
     closing.data_fin_sent(conn, now)
     dsn = conn.dsn(conn.sender.end)
