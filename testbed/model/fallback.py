@@ -2,8 +2,9 @@
 
 Assumptions, all of them: the server always answers with SYN cookies; every client-to-server packet
 is lost independently with probability p, none on the way back; nothing is reordered and no queue
-overflows; the client speaks first, sends n segments back to back, and closes only after the whole
-response; only the first segment is retransmitted, on its RTO; the cookie stays valid.
+overflows; the client speaks first, sends n segments back to back (but see
+`lone_segment_after_lost_syn`), and closes only after the whole response; only the first segment is
+retransmitted, on its RTO; the cookie stays valid.
 
 Then, with k MP_CAPABLE SYNs sent again before a plain one (RFC 8684 §3.9.3):
 
@@ -53,34 +54,50 @@ def predict(
     *,
     isn_recovery: bool = False,
     third_ack: str = "bare",
+    lone_segment_after_lost_syn: bool = False,
 ) -> Prediction:
     """Probabilities for a stateless server; `loss` is a fraction, client to server.
 
     RFC 6824 has no room for MP_CAPABLE beside data (§3.6), so v0 sends a bare third ACK in any case.
+
+    `lone_segment_after_lost_syn`: what a real stack adds for n > 1. After a lost SYN the window is one
+    segment (RFC 5681 §3.1), so the first segment goes alone and nothing behind it can provoke a reset.
     """
     _check(profile, loss, segments, syn_retries, third_ack)
-    p, n = loss, segments
-    later_arrives = 1 - p ** (n - 1)
-    bearer_lost = p if third_ack == "piggyback" else p * p
-    tcp_reset = bearer_lost * later_arrives  # of a connection that began with a plain SYN
+    p = loss
+    together = _given_syn(profile, p, segments, isn_recovery, third_ack)
+    again = _given_syn(profile, p, 1, isn_recovery, third_ack) if lone_segment_after_lost_syn else together
     if profile == "tcp":
-        return Prediction(mptcp=0.0, tcp=1 - tcp_reset, fallback=0.0, reset=tcp_reset, by_syn=0.0, by_key=0.0)
-
+        reset = (1 - p) * together.tcp_reset + p * again.tcp_reset
+        return Prediction(mptcp=0.0, tcp=1 - reset, fallback=0.0, reset=reset, by_syn=0.0, by_key=0.0)
     plain_syn = p ** (syn_retries + 1)
-    recovers = isn_recovery and profile in ("v0", "draft")
-    if profile == "v0":
-        capable_reset = 0.0 if recovers else p * p * later_arrives
-        key_lost = p - capable_reset
-    else:
-        capable_reset = 0.0 if recovers else tcp_reset
-        key_lost = 0.0
-    by_syn = plain_syn * (1 - tcp_reset)
-    by_key = (1 - plain_syn) * key_lost
-    reset = plain_syn * tcp_reset + (1 - plain_syn) * capable_reset
+    by_syn = plain_syn * (1 - again.tcp_reset)
+    by_key = (1 - p) * together.key_lost + (p - plain_syn) * again.key_lost
+    reset = (1 - p) * together.reset + (p - plain_syn) * again.reset + plain_syn * again.tcp_reset
     fallback = by_syn + by_key
     return Prediction(
         mptcp=1 - fallback - reset, tcp=0.0, fallback=fallback, reset=reset, by_syn=by_syn, by_key=by_key
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _GivenSyn:
+    """Probabilities once a SYN has arrived: with MP_CAPABLE, and (`tcp_reset`) without."""
+
+    key_lost: float
+    reset: float
+    tcp_reset: float
+
+
+def _given_syn(profile: str, p: float, n: int, isn_recovery: bool, third_ack: str) -> _GivenSyn:
+    later_arrives = 1 - p ** (n - 1)
+    bearer_lost = p if third_ack == "piggyback" else p * p
+    tcp_reset = bearer_lost * later_arrives
+    recovers = isn_recovery and profile in ("v0", "draft")
+    if profile == "v0":
+        reset = 0.0 if recovers else p * p * later_arrives
+        return _GivenSyn(p - reset, reset, tcp_reset)
+    return _GivenSyn(0.0, 0.0 if recovers else tcp_reset, tcp_reset)
 
 
 def _check(profile: str, loss: float, segments: int, syn_retries: int, third_ack: str) -> None:

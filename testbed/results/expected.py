@@ -41,4 +41,5 @@ def closed_form(settings: dict[str, Any], loss: float | None = None) -> Predicti
         syn_retries=client["syn_retries"],
         isn_recovery=server["mptcp"]["isn_recovery"],
         third_ack=client["third_ack"],
+        lone_segment_after_lost_syn=True,
     )

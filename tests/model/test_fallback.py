@@ -17,7 +17,14 @@ NEVER = 60  # SYN retries that no plain SYN can follow
 
 
 def dice(
-    rng: random.Random, profile: str, p: float, n: int, k: int, isn_recovery: bool, third_ack: str
+    rng: random.Random,
+    profile: str,
+    p: float,
+    n: int,
+    k: int,
+    isn_recovery: bool,
+    third_ack: str,
+    lone: bool,
 ) -> str:
     """One connection, packet by packet, from the protocol's rules and not from the formula."""
 
@@ -32,7 +39,7 @@ def dice(
     bare = third_ack == "bare" or speaks == "v0"
     if bare and not lost():
         return "tcp" if profile == "tcp" else "fallback" if plain else "mptcp"
-    segments = [lost() for _ in range(n)]
+    segments = [lost() for _ in range(1 if lone and syns > 1 else n)]
     if segments[0]:
         later = not all(segments[1:])
         recovers = isn_recovery and speaks in ("v0", "draft")
@@ -46,13 +53,22 @@ def dice(
 
 @pytest.mark.parametrize("third_ack", ["bare", "piggyback"])
 @pytest.mark.parametrize("isn_recovery", [False, True])
+@pytest.mark.parametrize("lone", [False, True])
 @pytest.mark.parametrize("profile", ["tcp", "v0", "draft", "v1"])
-def test_formula_agrees_with_dice(profile: str, isn_recovery: bool, third_ack: str) -> None:
-    rng = random.Random(f"{profile} {isn_recovery} {third_ack}")
+def test_formula_agrees_with_dice(profile: str, lone: bool, isn_recovery: bool, third_ack: str) -> None:
+    rng = random.Random(f"{profile} {lone} {isn_recovery} {third_ack}")
     trials = 20_000
     for p, n, k in ((0.2, 1, 0), (0.2, 10, 1), (0.3, 2, 2), (0.05, 3, 0)):
-        seen = Counter(dice(rng, profile, p, n, k, isn_recovery, third_ack) for _ in range(trials))
-        said = predict(profile, p, n, k, isn_recovery=isn_recovery, third_ack=third_ack)
+        seen = Counter(dice(rng, profile, p, n, k, isn_recovery, third_ack, lone) for _ in range(trials))
+        said = predict(
+            profile,
+            p,
+            n,
+            k,
+            isn_recovery=isn_recovery,
+            third_ack=third_ack,
+            lone_segment_after_lost_syn=lone,
+        )
         for verdict in ("mptcp", "tcp", "fallback", "reset"):
             expected = getattr(said, verdict)
             low, high = binom.ppf(1e-6, trials, expected), binom.ppf(1 - 1e-6, trials, expected)

@@ -28,7 +28,7 @@ def test_it_speaks_for_the_fallback_experiment(settings: dict[str, Any]) -> None
 
 def test_ten_segments_are_ten(settings: dict[str, Any]) -> None:
     settings["workload"]["request"] = 14_000
-    assert closed_form(settings, 0.2) == predict("v0", 0.2, 10, 2)
+    assert closed_form(settings, 0.2) == predict("v0", 0.2, 10, 2, lone_segment_after_lost_syn=True)
 
 
 @pytest.mark.parametrize(

@@ -36,8 +36,10 @@ def rates(profile: Profile, loss: float, segments: int, connections: int, seed: 
     for client, server in ends(outcome):
         found[verdict(client, server)] += 1
         found["by_syn"] += client["reason"] == "syn_retries_exhausted"
-        if verdict(client, server) != "reset":
+        if verdict(client, server) not in ("reset", "hang"):
             assert client["intact"], why(client, server)
+        if verdict(client, server) == "hang":
+            assert client["connected_ns"] is None, why(client, server)
     return found
 
 
@@ -58,33 +60,11 @@ def test_one_segment(profile: Profile, loss: float) -> None:
 @pytest.mark.parametrize("profile", [Profile.V0, Profile.DRAFT, Profile.V1])
 def test_many(profile: Profile, segments: int, loss: float) -> None:
     found = rates(profile, loss, segments, 2_000, seed=23)
-    fallback, reset = with_window_after_lost_syn(str(profile), loss / 100, segments)
-    assert holds(found["fallback"], 2_000, fallback), (found, fallback)
-    assert holds(found["reset"], 2_000, reset), (found, reset)
-    assert found["hang"] == 0
-
-
-def with_window_after_lost_syn(
-    profile: str, p: float, segments: int, retries: int = 2
-) -> tuple[float, float]:
-    """Fallback and reset rates when a lost SYN leaves a window of one segment (RFC 6928 §2).
-
-    The closed form sends all segments back to back. A client whose first SYN was lost (probability p)
-    does not: its first segment goes alone, is retransmitted alone, and there is no later one that could
-    provoke a reset.
-    """
-    many, one = predict(profile, p, segments, retries), predict(profile, p, 1, retries)
-    first_syn_arrives = predict(profile, p, segments, 50)  # its plain SYN never comes into play
-    plain_syn = p ** (retries + 1)
-    fallback = (1 - p) * first_syn_arrives.fallback + (p - plain_syn) * first_key(profile, p) + plain_syn
-    assert segments > 1 or abs(fallback - one.fallback) < 1e-9
-    assert many.reset >= (1 - p) * first_syn_arrives.reset
-    return fallback, (1 - p) * first_syn_arrives.reset
-
-
-def first_key(profile: str, p: float) -> float:
-    """Fallback of a one-segment request once an MP_CAPABLE SYN has arrived."""
-    return predict(profile, p, 1, 50).fallback
+    wanted = predict(str(profile), loss / 100, segments, lone_segment_after_lost_syn=True)
+    assert holds(found["fallback"], 2_000, wanted.fallback), (found, wanted)
+    assert holds(found["reset"], 2_000, wanted.reset), (found, wanted)
+    # All seven SYNs lost: one connection in 78,000 at 20 %, so now and then one of these 60,000.
+    assert holds(found["hang"], 2_000, (loss / 100) ** 7), found
 
 
 def test_the_interval_itself() -> None:
