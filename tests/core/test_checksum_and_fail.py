@@ -1,0 +1,157 @@
+"""DSS checksums, MP_FAIL and the infinite mapping on the only subflow. Read first: RFC 8684 §3.3.1, §3.7."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from testbed.mptcp.config import ClientConfig, MptcpConfig, Profile, ServerConfig
+from testbed.mptcp.reasons import Reason, Verdict
+from testbed.mptcp.wire import RST, Dss, MpCapable, MpFail, MpTcpRst, Segment
+from tests.core.boxes import KEYS_LATER, MPTCP, Rewrite, changing, exchange, find, onward, option, pair_of
+from tests.pair import MILLISECOND, SECOND, Pair
+
+
+def checked(profile: Profile, rewrite: Rewrite | None = None, **more: object) -> Pair:
+    mptcp = MptcpConfig(checksum=True)
+    return Pair(
+        client=ClientConfig(profile=profile, mptcp=mptcp),
+        server=ServerConfig(mptcp=mptcp),
+        rewrite=rewrite,
+        **more,  # type: ignore[arg-type]
+    )
+
+
+def corrupt(marker: bytes) -> Rewrite:
+    def rewrite(way: str, n: int, segment: Segment) -> Segment:
+        return replace(segment, payload=segment.payload.replace(marker, b"X" * len(marker)))
+
+    return rewrite
+
+
+@pytest.mark.parametrize("way", ["up", "down"])
+@pytest.mark.parametrize("profile", MPTCP)
+def test_wrong_checksum_on_the_only_subflow(profile: Profile, way: str) -> None:
+    """MP_FAIL with the DSN of the bytes in question; the other end answers with an infinite mapping and,
+    since RFC 8684, with MP_FAIL; no DATA_ACK follows, and the bytes count as they are."""
+    pair = checked(profile, corrupt(b"bad"))
+    pair.establish()
+    sender, receiver = (pair.client, pair.server) if way == "up" else (pair.server, pair.client)
+    back = "down" if way == "up" else "up"
+    pair.client.send(b"q" * 300)
+    pair.run(until=lambda: pair.server.received() == b"q" * 300)
+    pair.server.send(b"a" * 300)
+    pair.run(until=lambda: pair.client.received() == b"a" * 300)
+    sender.send(b"bad")
+    pair.run(until=lambda: len(receiver.received()) == 303)
+    pair.run(until=pair.now + SECOND)
+    mapped = next(one for one in reversed(find(pair, way, Dss)) if one.dsn is not None and one.length == 3)
+    (fail,) = find(pair, back, MpFail)
+    assert fail.dsn == mapped.dsn
+    assert len(find(pair, way, MpFail)) == (1 if profile is Profile.V1 else 0)
+    sent = len(pair.segments("up")), len(pair.segments("down"))
+    sender.send(b"more" * 100)
+    receiver.send(b"else" * 100)
+    pair.run(until=lambda: len(receiver.received()) == 703 and len(sender.received()) == 700)
+    later = {"up": pair.segments("up")[sent[0] :], "down": pair.segments("down")[sent[1] :]}
+    infinite = [dss for one in later[way] if (dss := option(one, Dss)) is not None]
+    assert infinite
+    assert all(one.length == 0 and one.dsn is not None and one.checksum == 0 for one in infinite)
+    for one in (*later["up"], *later["down"]):
+        dss = option(one, Dss)
+        assert dss is None or dss.data_ack is None
+    assert receiver.report().reason is Reason.CHECKSUM_FAILED
+    assert sender.report().reason is Reason.MP_FAIL_RECEIVED
+    pair.client.close()
+    pair.server.close()
+    pair.run()
+    assert sender.closed().clean  # type: ignore[union-attr]
+    assert receiver.closed().clean  # type: ignore[union-attr]
+    assert receiver.received()[300:303] == b"XXX"
+
+
+@pytest.mark.parametrize("profile", KEYS_LATER)
+def test_wrong_checksum_in_the_long_option(profile: Profile) -> None:
+    """Payload changed on the way: the checksum inside MP_CAPABLE tells (draft §3.1.6)."""
+    pair = checked(profile, corrupt(b"bad"))
+    pair.connect()
+    pair.client.send(b"bad request")
+    pair.run(until=lambda: len(pair.server.received()) == 11)
+    assert pair.server.report().reason is Reason.CHECKSUM_FAILED
+    assert len(find(pair, "down", MpFail)) == 1
+
+
+@pytest.mark.parametrize("profile", MPTCP)
+def test_right_checksum_with_more_than_one_segment_per_mapping(profile: Profile) -> None:
+    exchange(checked(profile), b"q" * 20_000, b"a" * 20_000)
+
+
+@pytest.mark.parametrize("kind", [Dss, MpCapable])
+@pytest.mark.parametrize("profile", MPTCP)
+def test_checksum_that_nobody_negotiated(profile: Profile, kind: type) -> None:
+    """RFC 6824 (and so the draft) ignores the field, RFC 8684 resets the subflow."""
+
+    def maps(way: str, segment: Segment, one: Any) -> bool:
+        number = one.dsn if kind is Dss else one.data_length
+        return way == "up" and number is not None
+
+    add = changing(kind, maps, checksum=0x1234)
+    pair = pair_of(profile, rewrite=add)
+    pair.connect()
+    pair.client.send(b"q" * 3_000)
+    pair.run(until=pair.now + 2 * SECOND)
+    if profile is Profile.V1:
+        end = pair.server.closed()
+        assert end is not None
+        assert end.reason is Reason.CHECKSUM_UNEXPECTED
+        reset = next(one for one in pair.segments("down") if one.flags & RST)
+        assert option(reset, MpTcpRst) == MpTcpRst(1)
+    else:
+        assert pair.server.received() == b"q" * 3_000
+        assert pair.server.report().verdict is Verdict.MPTCP
+
+
+@pytest.mark.parametrize("kind", [Dss, MpCapable])
+@pytest.mark.parametrize("profile", MPTCP)
+def test_negotiated_checksum_is_missing(profile: Profile, kind: type) -> None:
+    """Reset, whatever the option's own A bit says: what was negotiated decides between 22 and 24 bytes."""
+    if profile is Profile.V0 and kind is MpCapable:
+        pytest.skip("RFC 6824 has no MP_CAPABLE with data")
+
+    cut = changing(kind, lambda way, segment, one: way == "up", checksum=None)
+    pair = checked(profile, cut)
+    pair.connect()
+    pair.client.send(b"q" * 3_000)
+    pair.run(until=pair.now + SECOND)
+    end = pair.server.closed()
+    assert end is not None
+    assert end.reason is Reason.CHECKSUM_MISSING
+
+
+@pytest.mark.parametrize("profile", MPTCP)
+def test_an_infinite_mapping_ends_mptcp_for_good(profile: Profile) -> None:
+    """Later DSS options and MP_CAPABLEs are ignored (RFC 8684 §3.7)."""
+    pair = pair_of(profile)
+    pair.establish()
+    pair.client.send(b"q" * 300)
+    pair.run(until=lambda: pair.server.received() == b"q" * 300)
+    pair.run(until=pair.now + 100 * MILLISECOND)
+    pair.deliver(pair.server, onward(pair, "up", Dss(dsn=0, ssn=301, length=0)))
+    assert pair.server.report().reason is Reason.INFINITE_MAPPING_RECEIVED
+    before = len(pair.segments("down"))
+    pair.deliver(pair.server, onward(pair, "up", Dss(data_ack=1, dsn=77, ssn=301, length=9)))
+    pair.client.send(b"r" * 300)
+    pair.run(until=lambda: len(pair.server.received()) == 600)
+    assert all(option(one, Dss) is None for one in pair.segments("down")[before:])
+
+
+@pytest.mark.parametrize("profile", MPTCP)
+def test_mp_fail_without_checksums_is_taken_at_its_word(profile: Profile) -> None:
+    pair = pair_of(profile)
+    pair.establish()
+    pair.client.send(b"q" * 300)
+    pair.run(until=lambda: pair.server.received() == b"q" * 300)
+    pair.deliver(pair.server, onward(pair, "up", MpFail(0)))
+    assert pair.server.report().reason is Reason.MP_FAIL_RECEIVED
