@@ -15,24 +15,31 @@ if TYPE_CHECKING:
 
 Files = Annotated[
     list[Path],
-    typer.Argument(metavar="FILE.pcap...", help="Captures (pcap or pcapng); several: of different links."),
+    typer.Argument(metavar="FILE.pcap", help="Captures (pcap or pcapng); several: of different links."),
 ]
 Draft = Annotated[int, typer.Option(help="Version nibble of the draft profile on this wire.")]
 
 
 def trace(
     files: Files,
-    as_json: Annotated[bool, typer.Option("--json", help="One object per connection.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object per connection, each on a line of its own.")
+    ] = False,
     draft_version: Draft = 2,
 ) -> None:
     """Connections, subflows, keys, tokens, verdicts and reasons in a capture."""
-    from testbed.cli.show import table
+    from testbed.cli.show import counted, table
     from testbed.trace import connections, read_capture, to_json
 
     capture = read_capture(*files)
     found = [to_json(connection) for connection in connections(capture.packets, draft_version)]
     if as_json:
-        print(json.dumps(found, indent=1))
+        for each in found:
+            print(json.dumps(each))
+        _left_out(capture)
+        return
+    if not found:
+        _nothing(capture)
         return
     head = ["client", "server", "profile", "verdict", "reason", "subflows", "bytes up", "down", "closed by"]
     rows = [
@@ -50,7 +57,8 @@ def trace(
     ]
     print(table(head, rows, left=5))
     verdicts = Counter(str(each["verdict"]) for each in found)
-    print(f"{len(found)} connections: {', '.join(f'{count} {word}' for word, count in verdicts.items())}")
+    words = ", ".join(f"{count} {word}" for word, count in verdicts.items())
+    print(f"{counted(len(found), 'connection')}: {words}")
     _left_out(capture)
 
 
@@ -65,7 +73,11 @@ def ladder(
     from testbed.trace import read_capture
 
     capture = read_capture(*files)
-    print(draw(capture, width=width, draft_version=draft_version, most=most))
+    drawn = draw(capture, width=width, draft_version=draft_version, most=most)
+    if not drawn:
+        _nothing(capture)
+        return
+    print(drawn)
     _left_out(capture)
 
 
@@ -75,6 +87,13 @@ def _endpoint(value: object) -> str:
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
+def _nothing(capture: Capture) -> None:
+    print("no TCP connection in this capture")
+    _left_out(capture)
+
+
 def _left_out(capture: Capture) -> None:
+    from testbed.cli.show import counted
+
     for why, count in capture.left_out.items():
-        print(f"left out: {count} frames, {why}", file=sys.stderr)
+        print(f"left out: {counted(count, 'frame')}, {why}", file=sys.stderr)

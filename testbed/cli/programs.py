@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from testbed.cli.show import counted
 from testbed.errors import UserError
 from testbed.mptcp.config import FirstData, Profile, SynCookies, ThirdAck
 
@@ -72,7 +73,7 @@ def server(
     if as_json:
         print(json.dumps(done))
     else:
-        print(f"{done['connections']} connections served", file=sys.stderr)
+        print(f"{counted(done['connections'], 'connection')} served", file=sys.stderr)
     if done["interrupted"] and once:
         raise typer.Exit(130)
 
@@ -147,16 +148,17 @@ def _size(text: str, option: str) -> int:
 
 def _text(result: dict[str, Any]) -> str:
     because = f" ({result['reason']})" if result["reason"] != "none" else ""
-    plural = "" if result["subflows"] == 1 else "s"
     words = [
         f"{result['verdict']}{because}",
         f"profile {result['profile']}",
-        f"{result['subflows']} subflow{plural}",
+        counted(result["subflows"], "subflow"),
         f"{result['bytes_sent']} bytes sent and {result['bytes_received']} received",
         f"{result['seconds']:.3f} s",
         f"{result['bitrate'] / 1e6:.2f} Mbit/s",
         f"{result['retransmits']} retransmitted",
     ]
-    if not result["intact"]:
+    if not result["bytes"] and result["verdict"] in ("reset", "hang"):
+        words.append("no data went either way: does a server run there?")
+    elif not result["intact"]:
         words.append("DATA DAMAGED OR MISSING")
     return f"{result['local']} to {result['remote']}: {', '.join(words)}"

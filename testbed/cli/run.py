@@ -26,7 +26,9 @@ class Links(StrEnum):
 
 
 def run(
-    experiment: Annotated[Path, typer.Argument(help="The experiment, a YAML file.")],
+    experiment: Annotated[
+        Path, typer.Argument(metavar="EXPERIMENT.yaml", help="The experiment, a YAML file.")
+    ],
     net: Annotated[
         Net | None,
         typer.Option(help="The simulator or a real lab. Default: as the experiment says, else a lab."),

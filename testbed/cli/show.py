@@ -22,6 +22,11 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> 
     return "\n".join(lines)
 
 
+def counted(number: int, word: str) -> str:
+    """The number and its word: 1 connection, 2 connections."""
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
 def summary_table(results: Results) -> str:
     """One row per cell: factors, connections, every verdict that occurs in percent with its 95 % interval,
     and what the closed form expects, where there is one."""

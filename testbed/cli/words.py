@@ -8,7 +8,9 @@ import typer
 
 
 def explain(
-    word: Annotated[str, typer.Argument(help="A reason, verdict, profile, option or counter.")],
+    word: Annotated[
+        str, typer.Argument(metavar="WORD", help="A reason, verdict, profile, option or counter.")
+    ],
 ) -> None:
     """A reason, option or state: meaning, RFC section, file, tests."""
     from testbed.explain import explain as look_up

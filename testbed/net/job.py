@@ -71,8 +71,11 @@ def read(path: Path, kind: type[Value]) -> Value:
 
 
 def tail(path: Path, lines: int = 12) -> str:
-    """The end of a log."""
+    """The end of a log; of a traceback, what it says at last and where it stands."""
     try:
-        return "\n".join(path.read_text(errors="replace").rstrip().splitlines()[-lines:])
+        written = path.read_text(errors="replace").rstrip().splitlines()
     except OSError:
         return ""
+    if "Traceback (most recent call last):" in written:
+        return f"{written[-1]}; see {path}"
+    return "\n".join(written[-lines:])

@@ -13,6 +13,7 @@ from ipaddress import ip_address
 
 from testbed.mptcp.reasons import Reason
 from testbed.mptcp.wire import Segment
+from testbed.trace.closing import OPEN
 from testbed.trace.connections import DRAFT_VERSION, Connection, connections
 from testbed.trace.flows import Address, Flow
 from testbed.trace.judge import Judgement
@@ -153,6 +154,7 @@ def _turn_line(name: str, judgement: Judgement, width: int) -> str:
 
 def _foot(connection: Connection, width: int) -> list[str]:
     up, down = connection.bytes
+    closed = "still open" if connection.closed_by == OPEN else f"closed by {connection.closed_by}"
     lines = [
         f"verdict  {connection.verdict.value}",
         *_explained(connection.reason, width),
@@ -162,7 +164,7 @@ def _foot(connection: Connection, width: int) -> list[str]:
             lines.append(f"{name}   no connection")
         else:
             lines.append(f"{name}   {judgement.verdict.value}, {judgement.reason.value}")
-    lines.append(f"bytes    {up} from the client, {down} from the server; closed by {connection.closed_by}")
+    lines.append(f"bytes    {up} from the client, {down} from the server; {closed}")
     return lines
 
 

@@ -110,13 +110,48 @@ def test_trace_and_ladder_of_a_lost_third_ack(testbed: Testbed, tmp_path: Path) 
     assert "MP_CAPABLE" in ladder.out
     assert "dropped: exact: third_ack" in ladder.out
     assert "cookie_without_key" in ladder.out
-    (traced,) = json.loads(testbed("trace", capture, "--json").out)
+    assert "closed by fin" in ladder.out
+    (line,) = testbed("trace", capture, "--json").out.splitlines()
+    traced = json.loads(line)
     assert (traced["profile"], traced["verdict"], traced["reason"]) == (
         "v0",
         "fallback",
         "cookie_without_key",
     )
-    assert "1 fallback" in testbed("trace", capture).out
+    assert "1 connection: 1 fallback" in testbed("trace", capture).out
+    idle = capture.with_name("client-r2.pcapng")
+    for command in ("trace", "ladder"):
+        assert testbed(command, idle).out == "no TCP connection in this capture\n"
+    assert testbed("trace", idle, "--json").out == ""
+
+
+def test_trace_json_is_a_line_for_every_connection(testbed: Testbed, tmp_path: Path) -> None:
+    sets = ["vary={}", "client.profile=v1", "connections=3", "capture=true", "figures=[]"]
+    flags = [word for text in sets for word in ("--set", text)]
+    assert testbed("run", EXPERIMENT, "--net", "sim", "--out", tmp_path / "out", *flags).status == 0
+    lines = testbed(
+        "trace", tmp_path / "out" / "runs" / "000" / "client-r1.pcapng", "--json"
+    ).out.splitlines()
+    assert [json.loads(line)["profile"] for line in lines] == ["v1"] * 3
+
+
+@pytest.mark.parametrize(
+    ("verdict", "received", "words"),
+    [
+        ("reset", 0, "no data went either way: does a server run there?"),
+        ("reset", 10, "DATA DAMAGED OR MISSING"),
+        ("mptcp", 10, "DATA DAMAGED OR MISSING"),
+    ],
+)
+def test_a_client_that_lacks_data_says_which(verdict: str, received: int, words: str) -> None:
+    from testbed.cli.programs import _text
+
+    result = {
+        "verdict": verdict, "reason": "none", "profile": "v1", "local": "10.0.1.1 61000",
+        "remote": "10.1.1.1 20080", "subflows": 1, "bytes": received, "bytes_sent": 0,
+        "bytes_received": received, "intact": False, "seconds": 0.1, "bitrate": 0.0, "retransmits": 0,
+    }  # fmt: skip
+    assert _text(result).endswith(words)
 
 
 def test_model(testbed: Testbed) -> None:
