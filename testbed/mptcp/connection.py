@@ -58,6 +58,7 @@ class Connection:
         "mode",
         "mptcp",
         "number",
+        "peer_dsn_8",
         "peer_dss_seen",
         "pending",
         "plain_syn",
@@ -106,6 +107,7 @@ class Connection:
         self.early_dss: list[Dss] = []  # of segments that overtook the one with the keys
         self.confirmed = False  # a DATA_ACK of the peer was seen
         self.peer_dss_seen = False
+        self.peer_dsn_8 = False
         self.first_capable_length: int | None = None
         self.acks_without_data_ack = 0
         # Data.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from testbed.mptcp.capable import find_capable
+from testbed.mptcp.capable import find_capable, wants_checksum
 from testbed.mptcp.config import Profile, ServerConfig
 from testbed.mptcp.connection import Connection
 from testbed.mptcp.context import Context
@@ -42,7 +42,9 @@ def connection_from_cookie(
     """
     client_isn, cookie = (segment.seq - 1) & MASK32, (segment.ack - 1) & MASK32
     tuple_ = four_tuple(segment)
-    remembered = listener.jar.check(now, tuple_, client_isn, cookie)
+    option = find_capable(segment.options)
+    version = option.version if option is not None else 0
+    remembered = listener.jar.check(now, tuple_, client_isn, cookie, version)
     if remembered is None:
         return None
     config = listener.config
@@ -54,7 +56,6 @@ def connection_from_cookie(
     tcb.rcv_adv = 1 + min(config.tcp.receive_buffer, 0xFFFF)
     tcb.last_ack_sent = 1
     tcb.echo_is_cookie = True
-    option = find_capable(segment.options)
     profile = _profile_back(option, segment.options, config)
     conn = Connection(number, "server", context, tcb, profile, config.mptcp)
     conn.lost_third_ack = config.mptcp.lost_third_ack
@@ -96,7 +97,8 @@ def _restore_key(conn: Connection, context: Context, option: MpCapable | None, k
         conn.third_packet_observation = Observation.TOKEN_IN_USE
     else:
         conn.set_local_key(key)
-        conn.checksum = conn.mptcp.checksum
+        # The SYN's A bit is forgotten; the client says again what was agreed.
+        conn.checksum = conn.mptcp.checksum or wants_checksum(option)
 
 
 def recover_isn(listener: Listener, now: int, segment: Segment) -> Segment | Fate:
@@ -107,10 +109,10 @@ def recover_isn(listener: Listener, now: int, segment: Segment) -> Segment | Fat
     figure 3 prints one less). Works only where a segment starts its mapping: offload copies one DSS onto
     many segments, so anything else is dropped without a reset.
     """
-    dss = next((o for o in segment.options if isinstance(o, Dss) and o.dsn is not None), None)
-    if dss is None or dss.dsn is None or not segment.payload:
+    dss = next((option for option in segment.options if isinstance(option, Dss)), None)
+    if dss is None:
         return Fate.RESET
-    if dss.length - dss.data_fin != len(segment.payload):
+    if dss.dsn is None or not segment.payload or dss.length - dss.data_fin != len(segment.payload):
         return Fate.DROP
     client_isn, cookie = (segment.seq - dss.ssn) & MASK32, (segment.ack - 1) & MASK32
     remembered = listener.jar.check(now, four_tuple(segment), client_isn, cookie)

@@ -116,13 +116,16 @@ def _data_without_mapping(situation: Situation) -> Decision:
         return STAY  # it may still come: mappings can be sparse by now (RFC 8684 §3.3.1)
     if not situation.only_subflow:
         return _reset(situation, Reason.NO_MAPPING, RST_MIDDLEBOX)
-    return Decision(Action.FALL_BACK, Reason.NO_MAPPING)
+    return Decision(Action.FALL_BACK, Reason.NO_MAPPING, send_infinite=True)
 
 
 def _checksum_wrong(situation: Situation) -> Decision:
-    """One subflow and nothing missing: go on as TCP. Else the bytes are lost: reset, MP_FAIL on it."""
+    """One subflow and nothing missing: go on as TCP. Else the bytes are lost: reset, MP_FAIL on it.
+
+    The MP_FAIL may get lost, so our own data says it too, by an infinite mapping.
+    """
     if situation.only_subflow and situation.contiguous:
-        return Decision(Action.FALL_BACK, Reason.CHECKSUM_FAILED, send_fail=True)
+        return Decision(Action.FALL_BACK, Reason.CHECKSUM_FAILED, send_infinite=True, send_fail=True)
     return _reset(situation, Reason.CHECKSUM_FAILED, RST_MIDDLEBOX, send_fail=True)
 
 

@@ -140,7 +140,7 @@ def _handshake_and_signals(
         conn.reset(now, Reason.FASTCLOSE_RECEIVED)
         return
     if signals.capable is not None and signals.capable.data_length is not None:
-        take_capable_mapping(conn, now, signals.capable)
+        _take_capable_mapping(conn, now, signals.capable)
     if signals.dss is not None and conn.mode is Mode.MPTCP:
         _take_dss(conn, now, segment, signals.dss)
     if signals.fail is not None and conn.mode is Mode.MPTCP:
@@ -159,7 +159,7 @@ def _judge_third_packet(
     if conn.local_key is not None:
         key = client_key(signals.capable, conn.speech, conn.local_key)
     if key is not None:
-        learn_client_key(conn, key, signals.capable)
+        _learn_client_key(conn, key)
     elif arrival.offset > 1:
         if signals.dss is not None and len(conn.early_dss) < MOST_EARLY_DSS:
             conn.early_dss.append(signals.dss)
@@ -179,12 +179,10 @@ def _judge_third_packet(
                 _take_dss(conn, now, segment, dss)
 
 
-def learn_client_key(conn: Connection, key: int, option: MpCapable | None) -> None:
+def _learn_client_key(conn: Connection, key: int) -> None:
     """Key-A has come, in whichever packet. The draft then wants a DATA_ACK at once (§3.1.1)."""
     conn.context.count("MPCapableACKRX")
     conn.set_remote_key(key)
-    if option is not None and wants_checksum(option):
-        conn.checksum = True
     conn.mode = Mode.MPTCP
     if not conn.speech.key_in_syn and not conn.speech.sha256:
         conn.tcb.ack_now = True
@@ -192,13 +190,22 @@ def learn_client_key(conn: Connection, key: int, option: MpCapable | None) -> No
 
 def _capable_again(conn: Connection, now: int, option: MpCapable) -> None:
     """The keys once more: the client has not seen a DATA_ACK yet. Answer with one (draft §3.1.2)."""
-    if conn.local_key is not None and client_key(option, conn.speech, conn.local_key) == conn.remote_key:
+    if _brings_known_keys(conn, option):
         conn.tcb.ack_now = True
 
 
-def take_capable_mapping(conn: Connection, now: int, option: MpCapable) -> None:
-    """MP_CAPABLE with data maps the first bytes: subflow offset 1, data offset 1 (draft §3.1.1)."""
+def _brings_known_keys(conn: Connection, option: MpCapable) -> bool:
+    return conn.local_key is not None and client_key(option, conn.speech, conn.local_key) == conn.remote_key
+
+
+def _take_capable_mapping(conn: Connection, now: int, option: MpCapable) -> None:
+    """MP_CAPABLE with data maps the first bytes: subflow offset 1, data offset 1 (draft §3.1.1).
+
+    With other keys than the agreed ones it counts as absent, as in the third ACK (RFC 8684 §3.1).
+    """
     assert option.data_length is not None
+    if conn.role != "server" or not _brings_known_keys(conn, option):
+        return
     if conn.first_capable_length not in (None, option.data_length):
         conn.context.count("DSSNotMatching")
         conn.observe(now, Observation.MAPPING_CONTRADICTS)
@@ -214,6 +221,7 @@ def _take_dss(conn: Connection, now: int, segment: Segment, dss: Dss) -> None:
         _take_data_ack(conn, segment, dss)
     if dss.dsn is None or conn.remote_idsn is None:
         return
+    conn.peer_dsn_8 = conn.peer_dsn_8 or dss.dsn_8
     near = (conn.remote_idsn + conn.receiver.next) & 0xFFFF_FFFF_FFFF_FFFF
     dsn = dss.dsn if dss.dsn_8 else promote(dss.dsn, near)
     data = conn.receiver.next + dsn_diff(dsn, near)

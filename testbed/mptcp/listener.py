@@ -154,7 +154,7 @@ def answer_with_cookie(listener: Listener, context: Context, now: int, segment: 
     if profile is not Profile.TCP:
         context.count("MPCapableSYNRX")
         speech_ = speech(profile, config.mptcp)
-        key = listener.jar.key(tuple_, isn)
+        key = listener.jar.key(tuple_, isn, speech_.version)
         # On a collision the SYN/ACK leaves MPTCP out (RFC 8684 §3.1; the draft says "third ACK", a slip).
         if token_and_idsn(key, speech_.sha256)[0] not in context.tokens:
             options.append(MpCapable(speech_.version, flags(config.mptcp.checksum), key))

@@ -41,6 +41,8 @@ def next_segment(conn: Connection, now: int) -> Segment | None:
         return None
     if tcb.state is State.TIME_WAIT:
         return _ack(conn, now) if tcb.ack_now else None
+    if conn.send_fail is not None:
+        return _ack(conn, now)  # no room beside data
     if not _third_ack_comes_first(conn):
         _map_new_data(conn)
         span = next_span(tcb, lambda ssn: _most(conn, ssn))
@@ -104,20 +106,21 @@ def _map_new_data(conn: Connection) -> None:
         if count == 0:
             if not (tcb.probe and tcb.snd_end == tcb.snd_una):
                 break
-            count = min(queued, most)  # a window probe needs a byte to send
-        if conn.mode is not Mode.TCP:
-            conn.send_mappings.add(_new_mapping(conn, count, capable))
-        tcb.snd_end += count
-        sender.nxt += count
+            count = min(queued, most, max(tcb.snd_wnd, 1))  # the override timer's min(D, U), or a probe
+        _commit(conn, count, capable)
     if queued <= 0 and tcb.probe and tcb.snd_end == tcb.snd_una and sender.unmapped:
         sender.edge = max(sender.edge, sender.nxt + 1)
-        tcb.snd_end += 1
-        if conn.mode is not Mode.TCP:
-            conn.send_mappings.add(_new_mapping(conn, 1, capable=False))
-        sender.nxt += 1
+        _commit(conn, 1, _first_data_is_capable(conn))  # a window probe needs a byte to send
     closing_fin = sender.fin_queued and not sender.unmapped and conn.mode is Mode.TCP
     if closing_fin and not tcb.fin_queued:
         tcb.fin_queued = True
+
+
+def _commit(conn: Connection, count: int, capable: bool) -> None:
+    if conn.mode is not Mode.TCP:
+        conn.send_mappings.add(_new_mapping(conn, count, capable))
+    conn.tcb.snd_end += count
+    conn.sender.nxt += count
 
 
 def _first_data_is_capable(conn: Connection) -> bool:
@@ -208,10 +211,11 @@ def _dsn_8(conn: Connection) -> bool:
 
 
 def _data_ack_bytes(conn: Connection) -> int:
-    """0 until the peer's key is known: there is nothing to acknowledge in (draft §3.1.2, TFO)."""
+    """0 until the peer's key is known: there is nothing to acknowledge in (draft §3.1.2, TFO).
+    64-bit numbers are answered by 64-bit numbers (RFC 8684 §3.3.1)."""
     if conn.remote_idsn is None or conn.mode is not Mode.MPTCP:
         return 0
-    return 8 if conn.mptcp.dsn_bytes == 8 else 4
+    return 8 if conn.mptcp.dsn_bytes == 8 or conn.peer_dsn_8 else 4
 
 
 # -- segments without data ------------------------------------------------------------------------------

@@ -44,7 +44,7 @@ def _without_mapping(conn: Connection, now: int) -> bool:
     if conn.mode is not Mode.MPTCP:
         return False  # the third packet has not been judged yet
     held = conn.pending.end - conn.pending.start
-    overdue = held >= conn.tcb.config.receive_buffer
+    overdue = held + conn.tcb.mss > conn.tcb.config.receive_buffer  # no room for one more segment
     if not overdue and len(conn.receive_mappings) and not conn.confirmed:
         # A mapping for later bytes exists: some option in between was lost or moved.
         conn.context.count("DSSNoMatchTCP")

@@ -41,13 +41,14 @@ def test_a_cookie_lives_one_to_two_minutes(
 ) -> None:
     jar = SynCookieJar(b"s" * 32)
     cookie = jar.make(now, tuple_, isn, mss)
-    found = jar.check(now + later, tuple_, isn, cookie)
+    found = jar.check(now + later, tuple_, isn, cookie, version=1)
     steps = (now + later) // COUNTER_PERIOD - now // COUNTER_PERIOD
     assert (found is not None) == (steps < 2)
     if found is not None:
         table = MSS_TABLE if tuple_ is V4 else MSS_TABLE_V6
         assert found.mss == max((one for one in table if mss is not None and one <= mss), default=table[0])
-        assert found.key == jar.key(tuple_, cookie)
+        assert found.key == jar.key(tuple_, cookie, 1)
+        assert found.key != jar.key(tuple_, cookie, 2)
 
 
 @given(isn=words, now=st.integers(10**12, 10**18), step=st.integers(-5_000, 5_000).filter(bool))
@@ -63,7 +64,7 @@ def test_two_generations_of_secrets() -> None:
     jar = SynCookieJar(b"1" * 32)
     now, isn = 1_000 * SECOND, 77
     cookie, offset = jar.make(now, V4, isn, 1460), jar.timestamp_offset(V4)
-    key = jar.key(V4, cookie)
+    key = jar.key(V4, cookie, 0)
     jar.rotate(b"2" * 32)
     found = jar.check(now, V4, isn, cookie)
     assert found is not None

@@ -6,15 +6,14 @@ Read first: RFC 9293 §3.10.7.4, RFC 7323 §5, RFC 5961 §3-5, RFC 8684 §3.4 an
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import pairwise
 
 import pytest
 
-from testbed.mptcp.config import ClientConfig, Profile, ServerConfig, TcpConfig
-from testbed.mptcp.reasons import Reason, Verdict
+from testbed.mptcp.config import Profile
+from testbed.mptcp.reasons import Reason
 from testbed.mptcp.wire import ACK, RST, SYN, Dss, MpFastclose, MpTcpRst, Segment, Timestamps
 from tests.core.boxes import MPTCP, exchange, onward, option, pair_of
-from tests.pair import MILLISECOND, SECOND, Pair
+from tests.pair import SECOND, Pair
 
 
 def talking(profile: Profile) -> Pair:
@@ -157,44 +156,6 @@ def test_mp_tcprst_without_rst_is_ignored() -> None:
     pair = talking(Profile.V1)
     pair.deliver(pair.server, onward(pair, "up", MpTcpRst(1)))
     still_works(pair)
-
-
-@pytest.mark.parametrize("lost_update", [False, True])
-@pytest.mark.parametrize("profile", [Profile.TCP])
-def test_zero_window_is_probed(profile: Profile, lost_update: bool) -> None:
-    """The first probe after one RTO, then further and further apart; nothing is lost, and the connection
-    goes on when the window opens, even if the news of it is lost (RFC 9293 §3.8.6.1)."""
-    small = TcpConfig(receive_buffer=10_000)
-    losing = False
-
-    def lose(way: str, n: int, segment: Segment) -> bool:
-        nonlocal losing
-        if losing and way == "down":
-            losing = False
-            return True
-        return False
-
-    pair = Pair(client=ClientConfig(profile=profile), server=ServerConfig(tcp=small), lose=lose)
-    pair.server.reading = False
-    pair.establish()
-    data = bytes(range(250)) * 200
-    pair.client.send(data)
-    pair.run(until=pair.now + 2 * SECOND)
-    before = len(pair.segments("up"))
-    start = pair.now
-    pair.run(until=start + 60 * SECOND)
-    times = [one.time for one in pair.crossings if one.way == "up"][before:]
-    assert 3 <= len(times) < 40
-    gaps = [later - earlier for earlier, later in pairwise(times)]
-    assert all(later >= earlier - MILLISECOND for earlier, later in pairwise(gaps))
-    assert all(len(segment.payload) <= 1 for segment in pair.segments("up")[before:])
-    losing = lost_update
-    pair.server.reading = True
-    pair.server.read()
-    pair.run(until=lambda: pair.server.received() == data, limit=200 * SECOND)
-    assert pair.client.closed() is None
-    expected = Verdict.TCP if profile is Profile.TCP else Verdict.MPTCP
-    assert pair.client.report().verdict is expected
 
 
 def test_a_new_syn_takes_over_time_wait() -> None:

@@ -60,6 +60,9 @@ class _Secret:
         mac.update(label + struct.pack("!Q", number) + tuple_)
         return int.from_bytes(mac.digest(), "big")
 
+    def key(self, four_tuple: FourTuple, cookie: int, version: int) -> int:
+        return self.hash(b"K", four_tuple.pack(), version << 32 | cookie)
+
     def timestamp_offset(self, four_tuple: FourTuple) -> int:
         return self.hash(b"T", four_tuple.pack(), 0) & MASK32
 
@@ -85,12 +88,18 @@ class SynCookieJar:
         mixed = (secret.hash(b"1", packed, _counted(count, client_isn)) + index) & 0xFF_FFFF
         return (secret.hash(b"0", packed, 0) + client_isn + (count << 24) + mixed) & MASK32
 
-    def key(self, four_tuple: FourTuple, cookie: int) -> int:
-        """Key-B for a cookie: recomputable, so that it need not be kept (draft §3.1.1)."""
-        return self._secrets[0].hash(b"K", four_tuple.pack(), cookie)
+    def key(self, four_tuple: FourTuple, cookie: int, version: int) -> int:
+        """Key-B for a cookie: recomputable, so that it need not be kept (draft §3.1.1). Another MPTCP
+        version has another key, so that a version that changed on its way back does not pass."""
+        return self._secrets[0].key(four_tuple, cookie, version)
 
-    def check(self, now: int, four_tuple: FourTuple, client_isn: int, cookie: int) -> Remembered | None:
-        """What the cookie says, or None when it is not ours, too old, or for another tuple or ISN."""
+    def check(
+        self, now: int, four_tuple: FourTuple, client_isn: int, cookie: int, version: int = 0
+    ) -> Remembered | None:
+        """What the cookie says, or None when it is not ours, too old, or for another tuple or ISN.
+
+        `version`: the one that came back, for the key.
+        """
         table, packed = _table(four_tuple), four_tuple.pack()
         count = now // COUNTER_PERIOD
         for secret in self._secrets:
@@ -100,7 +109,7 @@ class SynCookieJar:
                 index = (rest - (past << 24)) & MASK32
                 index = (index - low) & 0xFF_FFFF if index >> 24 == 0 else -1
                 if 0 <= index < len(table):
-                    key = secret.hash(b"K", packed, cookie)
+                    key = secret.key(four_tuple, cookie, version)
                     return Remembered(table[index], key, secret.timestamp_offset(four_tuple))
         return None
 

@@ -52,7 +52,7 @@ def next_span(tcb: Tcb, most: Callable[[int], int]) -> Span | None:
             return _span(tcb, resend, most, tcb.snd_end - resend)
     if tcb.probe:
         tcb.probe = False
-        if tcb.snd_end > tcb.snd_una:
+        if tcb.snd_end > tcb.snd_una and tcb.snd_wnd == 0:
             return Span(tcb.snd_una, 1, probe=True)
     left = tcb.snd_end - tcb.snd_nxt
     if left <= 0:

@@ -1,0 +1,92 @@
+"""Closed and narrow windows: probes, their data, and the way out (RFC 9293 §3.8.6)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+
+from testbed.mptcp.config import ClientConfig, Profile, ServerConfig, SynCookies, TcpConfig
+from testbed.mptcp.reasons import Verdict
+from testbed.mptcp.wire import Segment
+from tests.core.boxes import is_synack, pair_of
+from tests.pair import MILLISECOND, SECOND, Pair
+
+
+def test_synack_with_window_zero() -> None:
+    """The first byte leaves as a probe, and carries the keys all the same."""
+
+    def zero(way: str, n: int, s: Segment) -> Segment:
+        return replace(s, window=0) if is_synack(s) else s
+
+    pair = pair_of(Profile.V1, SynCookies.ALWAYS, zero, up=("third_ack",))
+    pair.connect()
+    pair.client.send(b"q" * 300)
+    pair.run(until=lambda: pair.server.received() == b"q" * 300)
+    assert pair.server.report().verdict is Verdict.MPTCP
+
+
+@pytest.mark.parametrize("lost_update", [False, True])
+@pytest.mark.parametrize("profile", list(Profile))
+def test_zero_window_is_probed(profile: Profile, lost_update: bool) -> None:
+    """The first probe after one RTO, then further and further apart; nothing is lost, and the connection
+    goes on when the window opens, even if the news of it is lost (RFC 9293 §3.8.6.1)."""
+    small = TcpConfig(receive_buffer=10_000)
+    losing = False
+
+    def lose(way: str, n: int, segment: Segment) -> bool:
+        nonlocal losing
+        if losing and way == "down":
+            losing = False
+            return True
+        return False
+
+    pair = Pair(client=ClientConfig(profile=profile), server=ServerConfig(tcp=small), lose=lose)
+    pair.server.reading = False
+    pair.establish()
+    data = bytes(range(250)) * 200
+    pair.client.send(data)
+    pair.run(until=pair.now + 2 * SECOND)
+    before = len(pair.segments("up"))
+    start = pair.now
+    pair.run(until=start + 60 * SECOND)
+    times = [one.time for one in pair.crossings if one.way == "up"][before:]
+    assert 3 <= len(times) < 40
+    gaps = [later - earlier for earlier, later in pairwise(times)]
+    assert all(later >= earlier - MILLISECOND for earlier, later in pairwise(gaps))
+    assert all(len(segment.payload) <= 1 for segment in pair.segments("up")[before:])
+    losing = lost_update
+    pair.server.reading = True
+    pair.server.read()
+    pair.run(until=lambda: pair.server.received() == data, limit=200 * SECOND)
+    assert pair.client.closed() is None
+    expected = Verdict.TCP if profile is Profile.TCP else Verdict.MPTCP
+    assert pair.client.report().verdict is expected
+
+
+def test_a_closed_window_never_ends_a_connection() -> None:
+    """As long as probes are answered (RFC 9293 §3.8.6.1)."""
+    pair = Pair(server=ServerConfig(tcp=TcpConfig(receive_buffer=10_000)))
+    pair.server.reading = False
+    pair.establish()
+    pair.client.send(b"q" * 50_000)
+    pair.run(until=pair.now + 3_600 * SECOND)
+    assert pair.client.closed() is None
+    pair.server.reading = True
+    pair.server.read()
+    pair.run(until=lambda: len(pair.server.received()) == 50_000)
+
+
+def test_a_probe_is_sent_once() -> None:
+    """A window open by less than a segment: the probe's byte leaves twice at the same instant."""
+
+    def small(way: str, n: int, s: Segment) -> Segment:
+        return replace(s, window=300) if way == "down" and n > 2 else s
+
+    pair = Pair(client=ClientConfig(profile=Profile.TCP, tcp=TcpConfig(window_scale=None)), rewrite=small)
+    pair.establish()
+    pair.client.send(b"q" * 100_000)
+    pair.run(until=pair.now + 5 * SECOND)
+    sent = [(c.time, c.segment.seq) for c in pair.crossings if c.way == "up" and c.segment.payload]
+    assert len(sent) == len(set(sent))
