@@ -27,7 +27,6 @@ from testbed.mptcp.config import (
     Profile,
     ServerConfig,
     SynCookies,
-    TcpConfig,
     ThirdAck,
 )
 from testbed.mptcp.endpoint import Endpoint
@@ -62,11 +61,11 @@ class ServerArguments:
         for text in self.bind:
             packed(text)
 
-    def config(self, mss: int) -> ServerConfig:
+    def config(self) -> ServerConfig:
         mptcp = MptcpConfig(
             checksum=self.checksum, draft_version=self.draft_version, isn_recovery=self.isn_recovery
         )
-        return ServerConfig(self.profiles, self.syn_cookies, tcp=TcpConfig(mss=mss), mptcp=mptcp)
+        return ServerConfig(self.profiles, self.syn_cookies, mptcp=mptcp)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +94,12 @@ class ClientArguments:
         if self.timeout <= 0:
             raise UserError(f"--timeout {self.timeout:g}: a number of seconds above 0 is expected")
 
-    def config(self, mss: int) -> ClientConfig:
+    def config(self) -> ClientConfig:
         return ClientConfig(
             self.profile,
             self.third_ack,
             self.first_data,
             self.syn_retries,
-            tcp=TcpConfig(mss=mss),
             mptcp=MptcpConfig(checksum=self.checksum, draft_version=self.draft_version),
         )
 
@@ -109,11 +107,6 @@ class ClientArguments:
 def _check_port(port: int) -> None:
     if not 0 < port < 65536:
         raise UserError(f"port {port}: 1 to 65535 is expected")
-
-
-def _mss(addresses: tuple[str, ...]) -> int:
-    """Ethernet's 1500 bytes less the headers; IPv6's are longer."""
-    return 1440 if any(":" in address for address in addresses) else 1460
 
 
 def result_of(row: dict[str, Any], counters: dict[str, int]) -> Result:
@@ -161,7 +154,7 @@ def run_server(
         arguments.serve,
         arguments.port,
         tuple(map(packed, addresses)),
-        arguments.config(_mss(addresses)),
+        arguments.config(),
         once=arguments.once,
     )
     host = Hosted(Endpoint(entropy=os.urandom), app)
@@ -203,7 +196,7 @@ def run_client(arguments: ClientArguments) -> Result:
         app = OneConnection(
             (packed(local[0]), divert.ports[0]),
             (packed(arguments.address), arguments.port),
-            arguments.config(_mss((arguments.address,))),
+            arguments.config(),
             send=arguments.send,
             receive=arguments.receive,
             patience=int(arguments.timeout * SECOND),

@@ -54,7 +54,7 @@ class LostThirdAck(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TcpConfig:
-    mss: int = 1460  # what we announce; 1440 suits IPv6
+    mss: int = 1460  # what we announce over IPv4; over IPv6, whose header is longer, 20 less
     timestamps: bool = True
     window_scale: int | None = 7  # None: do not offer the option
     receive_buffer: int = 1 << 20
@@ -70,6 +70,10 @@ class TcpConfig:
     initial_window: int = 10  # segments, RFC 6928
     congestion: str = "newreno"  # a name of testbed.mptcp.cc.CONTROLLERS
     frame_limit: int | None = None  # most payload per segment handed to the driver; None: one MSS
+
+    def mss_from(self, address: bytes) -> int:
+        """The MSS to announce from this local address."""
+        return self.mss if len(address) == 4 else self.mss - 20
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,7 +143,7 @@ def answer_with_cookie(listener: Listener, context: Context, now: int, segment: 
     config, tuple_ = listener.config, four_tuple(segment)
     syn = read_syn_options(segment)
     isn = listener.jar.make(now, tuple_, segment.seq, syn.mss)
-    options: list[Option] = [MaximumSegmentSize(config.tcp.mss)]
+    options: list[Option] = [MaximumSegmentSize(config.tcp.mss_from(segment.dst))]
     if config.tcp.timestamps and syn.timestamp is not None:
         if syn.window_shift is not None and config.tcp.window_scale is not None:
             options.append(WindowScale(config.tcp.window_scale))

@@ -53,7 +53,7 @@ def agree(tcb: Tcb, peer: SynOptions, now: int) -> None:
 
 def syn_options(tcb: Tcb, now: int) -> tuple[Option, ...]:
     """For our SYN: all that the configuration offers."""
-    options: list[Option] = [MaximumSegmentSize(tcb.config.mss)]
+    options: list[Option] = [MaximumSegmentSize(tcb.config.mss_from(tcb.local[0]))]
     if tcb.config.window_scale is not None:
         options.append(WindowScale(tcb.config.window_scale))
     if tcb.config.timestamps:
@@ -63,7 +63,7 @@ def syn_options(tcb: Tcb, now: int) -> tuple[Option, ...]:
 
 def synack_options(tcb: Tcb, now: int) -> tuple[Option, ...]:
     """For our SYN/ACK: only what the SYN offered (RFC 7323 §2.2, §3.2)."""
-    options: list[Option] = [MaximumSegmentSize(tcb.config.mss)]
+    options: list[Option] = [MaximumSegmentSize(tcb.config.mss_from(tcb.local[0]))]
     if tcb.wscale_on:
         options.append(WindowScale(tcb.rcv_wscale))
     if tcb.ts_on:

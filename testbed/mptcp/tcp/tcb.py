@@ -167,7 +167,8 @@ class Tcb:
     def set_mss(self, announced: int | None) -> None:
         """`announced`: the peer's MSS option, None if it sent none."""
         default = DEFAULT_MSS_V6 if self.ipv6 else DEFAULT_MSS
-        self.mss = max(min(announced if announced is not None else default, self.config.mss), 64)
+        own = self.config.mss_from(self.local[0])
+        self.mss = max(min(announced if announced is not None else default, own), 64)
 
     def start_congestion_control(self) -> None:
         """At the end of the handshake, when the MSS is known and whether a SYN was lost."""
