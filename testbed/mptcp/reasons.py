@@ -158,3 +158,19 @@ class Reason(StrEnum):
         "the application gave up waiting: the peer has no such connection or sends nothing",
         "",
     )
+
+
+# Reasons that report what the other end did first: where that end has one of its own, it is the cause.
+CONSEQUENCES = frozenset(
+    {
+        Reason.NONE,
+        Reason.NO_CAPABLE_IN_SYN,
+        Reason.NO_CAPABLE_IN_SYNACK,
+        Reason.NO_DATA_ACK,
+        Reason.NO_MAPPING,
+        Reason.MP_FAIL_RECEIVED,
+        Reason.INFINITE_MAPPING_RECEIVED,
+        Reason.RST_RECEIVED,
+        Reason.FASTCLOSE_RECEIVED,
+    }
+)

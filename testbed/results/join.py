@@ -12,23 +12,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from testbed.mptcp.reasons import Reason, Verdict
+from testbed.mptcp.reasons import CONSEQUENCES, Reason, Verdict
 
 Row = Mapping[str, Any]
 
-# Reasons that report what the other end did first: where the other end has one of its own, that is the cause.
-CONSEQUENCES = frozenset(
-    {
-        Reason.NONE,
-        Reason.NO_CAPABLE_IN_SYN,
-        Reason.NO_CAPABLE_IN_SYNACK,
-        Reason.NO_DATA_ACK,
-        Reason.NO_MAPPING,
-        Reason.MP_FAIL_RECEIVED,
-        Reason.INFINITE_MAPPING_RECEIVED,
-        Reason.RST_RECEIVED,
-    }
-)
 ABSENT = "absent"  # the server's verdict on a connection that it never had
 
 

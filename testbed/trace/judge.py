@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
-from testbed.mptcp.reasons import Reason, Verdict
+from testbed.mptcp.reasons import CONSEQUENCES, Reason, Verdict
 from testbed.mptcp.wire import ACK, FIN, RST, SYN, MpFail, Segment
 from testbed.mptcp.wire.mptcp_options import FLAG_CHECKSUM
 from testbed.trace.closing import Finish
@@ -352,22 +352,6 @@ class End:
         return self.seen[-1].settles(Verdict.HANG, Reason.CONNECT_TIMED_OUT)
 
 
-# Reasons that tell what the other end did first: if that one has a reason of its own, it is the cause.
-_CONSEQUENCES = frozenset(
-    {
-        Reason.NONE,
-        Reason.NO_CAPABLE_IN_SYN,
-        Reason.NO_CAPABLE_IN_SYNACK,
-        Reason.NO_DATA_ACK,
-        Reason.NO_MAPPING,
-        Reason.MP_FAIL_RECEIVED,
-        Reason.INFINITE_MAPPING_RECEIVED,
-        Reason.RST_RECEIVED,
-        Reason.FASTCLOSE_RECEIVED,
-    }
-)
-
-
 def both(client: Judgement | None, server: Judgement | None) -> Judgement:
     """One verdict for the connection: `fallback` if either end fell back, else what the client met with.
 
@@ -381,4 +365,4 @@ def both(client: Judgement | None, server: Judgement | None) -> Judgement:
     if server.verdict is Verdict.FALLBACK is not client.verdict:
         first, other = server, client
     same = first.verdict is other.verdict
-    return other if same and first.reason in _CONSEQUENCES and other.reason is not Reason.NONE else first
+    return other if same and first.reason in CONSEQUENCES and other.reason is not Reason.NONE else first
