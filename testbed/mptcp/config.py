@@ -69,7 +69,6 @@ class TcpConfig:
     nagle: bool = False
     initial_window: int = 10  # segments, RFC 6928
     congestion: str = "newreno"  # a name of testbed.mptcp.cc.CONTROLLERS
-    frame_limit: int | None = None  # most payload per segment handed to the driver; None: one MSS
 
     def mss_from(self, address: bytes) -> int:
         """The MSS to announce from this local address."""

@@ -73,8 +73,6 @@ def _payload_room(conn: Connection, mapping: Mapping | None) -> int:
 
     `mapping` None: a new DSS mapping.
     """
-    if conn.tcb.config.frame_limit is not None:
-        return conn.tcb.config.frame_limit
     size = TIMESTAMP_BYTES if conn.tcb.ts_on else 0
     if conn.mode is not Mode.TCP:
         checksum = 2 if conn.checksum else 0
