@@ -47,11 +47,16 @@ def advance(conn: Connection, now: int) -> None:
         return
     if sender.fin_acked or (conn.confirmed and not sender.fin_sent):
         conn.data_fin_at = None
-    if not tcb.fin_queued and sender.fin_queued and not sender.unmapped:
-        # Plain TCP: behind the data. MPTCP: when both DATA_FINs have been acknowledged.
-        tcb.fin_queued = conn.mode is Mode.TCP or _both_done(conn)
+    queue_fin(conn)
     if tcb.state is State.TIME_WAIT or (tcb.state is State.CLOSED and tcb.fin_queued):
         conn.finish_clean(now)
+
+
+def queue_fin(conn: Connection) -> None:
+    """The subflow's FIN. Plain TCP: behind the data. MPTCP: when both DATA_FINs have been acknowledged."""
+    sender, tcb = conn.sender, conn.tcb
+    if not tcb.fin_queued and sender.fin_queued and not sender.unmapped:
+        tcb.fin_queued = conn.mode is Mode.TCP or _both_done(conn)
 
 
 def _both_done(conn: Connection) -> bool:

@@ -70,6 +70,11 @@ class TcpConfig:
     initial_window: int = 10  # segments, RFC 6928
     congestion: str = "newreno"  # a name of testbed.mptcp.cc.CONTROLLERS
 
+    @property
+    def syn_window(self) -> int:
+        """The window field of a SYN or SYN/ACK, which is never scaled (RFC 7323 §2.2)."""
+        return min(self.receive_buffer, 0xFFFF)
+
     def mss_from(self, address: bytes) -> int:
         """The MSS to announce from this local address."""
         return self.mss if len(address) == 4 else self.mss - 20

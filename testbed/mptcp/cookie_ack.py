@@ -17,7 +17,7 @@ from testbed.mptcp.fallback import Observation
 from testbed.mptcp.keys import token_and_idsn
 from testbed.mptcp.listener import Listener, four_tuple, plain_reason
 from testbed.mptcp.profiles import profile_of_version, usable
-from testbed.mptcp.tcp.cookies import unstamp_options
+from testbed.mptcp.tcp.cookies import timestamp_at, unstamp_options
 from testbed.mptcp.tcp.handshake import SynOptions, agree
 from testbed.mptcp.tcp.state import State
 from testbed.mptcp.tcp.tcb import Tcb
@@ -53,7 +53,7 @@ def connection_from_cookie(
     agree(tcb, _options_back(segment, remembered.mss), now)
     tcb.move(State.SYN_RECEIVED)
     tcb.snd_nxt = tcb.snd_max = 1
-    tcb.rcv_adv = 1 + min(config.tcp.receive_buffer, 0xFFFF)
+    tcb.rcv_adv = 1 + config.tcp.syn_window
     tcb.last_ack_sent = 1
     tcb.echo_is_cookie = True
     profile = _profile_back(option, segment.options, config)
@@ -122,8 +122,7 @@ def recover_isn(listener: Listener, now: int, segment: Segment) -> Segment | Fat
     options: list[Option] = []
     for option in segment.options:
         if isinstance(option, Timestamps):
-            clock = (now // 1_000_000 + remembered.timestamp_offset) & MASK32
-            options.append(Timestamps(clock, option.value))
+            options.append(Timestamps(timestamp_at(now, remembered.timestamp_offset), option.value))
     if dss.dsn_8:
         options.append(Dss(data_ack=data_ack, data_ack_8=True))
     else:
@@ -136,7 +135,7 @@ def recover_isn(listener: Listener, now: int, segment: Segment) -> Segment | Fat
         segment.ack,
         seq_add(client_isn, 1),
         ACK,
-        min(listener.config.tcp.receive_buffer, 0xFFFF) >> (listener.config.tcp.window_scale or 0),
+        listener.config.tcp.syn_window >> (listener.config.tcp.window_scale or 0),
         tuple(options),
     )
 

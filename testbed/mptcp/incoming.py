@@ -20,7 +20,7 @@ from testbed.mptcp.receiving import deliver
 from testbed.mptcp.tcp.arrive import Arrival, segment_arrives
 from testbed.mptcp.tcp.state import State
 from testbed.mptcp.wire import ACK, FIN, RST, SYN, Dss, MpCapable, MpFail, MpFastclose, MpTcpRst, Segment
-from testbed.mptcp.wire.sequence import dsn_diff, promote
+from testbed.mptcp.wire.sequence import MASK32, dsn_diff, promote, seq_diff
 
 MOST_EARLY_DSS = 1024  # mappings kept before the peer's key is known
 SUBFLOWS_GONE_TIMEOUT = 60 * SECOND  # RFC 8684 §3.3.3 leaves it open; Linux's close_timeout
@@ -72,7 +72,7 @@ def segment_arrived(conn: Connection, now: int, segment: Segment) -> None:
     if arrival.established:
         _established(conn, now, signals)
     elif signals.capable is not None and conn.role == "server" and conn.mode is Mode.MPTCP:
-        _capable_again(conn, now, signals.capable)
+        _capable_again(conn, signals.capable)
     _handshake_and_signals(conn, now, segment, signals, arrival)
     if not conn.finished and not segment.flags & SYN:
         _acknowledgement(conn, now, segment, signals, arrival)
@@ -188,7 +188,7 @@ def _learn_client_key(conn: Connection, key: int) -> None:
         conn.tcb.ack_now = True
 
 
-def _capable_again(conn: Connection, now: int, option: MpCapable) -> None:
+def _capable_again(conn: Connection, option: MpCapable) -> None:
     """The keys once more: the client has not seen a DATA_ACK yet. Answer with one (draft §3.1.2)."""
     if _brings_known_keys(conn, option):
         conn.tcb.ack_now = True
@@ -245,8 +245,7 @@ def _take_dss(conn: Connection, now: int, segment: Segment, dss: Dss) -> None:
 def _ssn_offset(conn: Connection, ssn: int) -> int:
     """The 32-bit relative number as an unbounded offset near where we are."""
     near = conn.tcb.rcv_nxt
-    low = near & 0xFFFF_FFFF
-    return near + (((ssn - low + 0x8000_0000) & 0xFFFF_FFFF) - 0x8000_0000)
+    return near + seq_diff(ssn, near & MASK32)
 
 
 def _add_mapping(

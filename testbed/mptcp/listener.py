@@ -7,14 +7,14 @@ cookie_ack.py. Read first: RFC 8684 §3.1, RFC 4987 §3.6, draft-paasch-mptcp-sy
 from __future__ import annotations
 
 from testbed.mptcp.capable import find_capable, flags, wants_checksum
-from testbed.mptcp.config import MILLISECOND, SECOND, Profile, ServerConfig, SynCookies
+from testbed.mptcp.config import SECOND, Profile, ServerConfig, SynCookies
 from testbed.mptcp.connection import Connection
 from testbed.mptcp.context import Context
 from testbed.mptcp.fallback import Observation
 from testbed.mptcp.keys import token_and_idsn
 from testbed.mptcp.profiles import speech, usable
 from testbed.mptcp.reasons import Reason
-from testbed.mptcp.tcp.cookies import FourTuple, SynCookieJar, stamp_options
+from testbed.mptcp.tcp.cookies import FourTuple, SynCookieJar, stamp_options, timestamp_at
 from testbed.mptcp.tcp.handshake import agree, read_syn_options
 from testbed.mptcp.tcp.state import State
 from testbed.mptcp.tcp.tcb import Tcb
@@ -29,7 +29,7 @@ from testbed.mptcp.wire import (
     WindowScale,
 )
 from testbed.mptcp.wire.mptcp_options import FLAG_EXTENSIBILITY
-from testbed.mptcp.wire.sequence import MASK32, seq_add
+from testbed.mptcp.wire.sequence import seq_add
 
 COOKIES_RECENT = 120 * SECOND  # in mode auto an ACK counts as a cookie only so long after the last one
 KEY_TRIES = 4  # draws of a key whose token is free before MPTCP is left out
@@ -96,7 +96,9 @@ def open_half(listener: Listener, context: Context, number: int, now: int, segme
     option = find_capable(segment.options)
     profile = profile_of_syn(option, config)
     tuple_ = four_tuple(segment)
-    tcb = Tcb(config.tcp, tuple_.local, tuple_.remote, context.random(4), _offset(listener, tuple_))
+    tcb = Tcb(
+        config.tcp, tuple_.local, tuple_.remote, context.random(4), listener.jar.timestamp_offset(tuple_)
+    )
     tcb.irs = segment.seq
     agree(tcb, read_syn_options(segment), now)
     tcb.snd_wnd = tcb.max_snd_wnd = segment.window
@@ -126,10 +128,6 @@ def plain_reason(config: ServerConfig) -> Reason:
     return Reason.NO_CAPABLE_IN_SYN if offers_mptcp else Reason.NONE
 
 
-def _offset(listener: Listener, tuple_: FourTuple) -> int:
-    return listener.jar.timestamp_offset(tuple_)
-
-
 def _free_key(context: Context, sha256: bool) -> int | None:
     for _ in range(KEY_TRIES):
         key = context.random(8)
@@ -147,7 +145,7 @@ def answer_with_cookie(listener: Listener, context: Context, now: int, segment: 
     if config.tcp.timestamps and syn.timestamp is not None:
         if syn.window_shift is not None and config.tcp.window_scale is not None:
             options.append(WindowScale(config.tcp.window_scale))
-        clock = (now // MILLISECOND + _offset(listener, tuple_)) & MASK32
+        clock = timestamp_at(now, listener.jar.timestamp_offset(tuple_))
         options.append(Timestamps(stamp_options(clock, syn), syn.timestamp))
     offered = find_capable(segment.options)
     profile = profile_of_syn(offered, config)
@@ -160,7 +158,6 @@ def answer_with_cookie(listener: Listener, context: Context, now: int, segment: 
             options.append(MpCapable(speech_.version, flags(config.mptcp.checksum), key))
     context.count("SyncookiesSent")
     listener.cookies_at = now
-    window = min(config.tcp.receive_buffer, 0xFFFF)
     return Segment(
         segment.dst,
         segment.src,
@@ -169,6 +166,6 @@ def answer_with_cookie(listener: Listener, context: Context, now: int, segment: 
         isn,
         seq_add(segment.seq, 1),
         SYN | ACK,
-        window,
+        config.tcp.syn_window,
         tuple(options),
     )

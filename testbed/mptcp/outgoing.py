@@ -109,9 +109,7 @@ def _map_new_data(conn: Connection) -> None:
     if queued <= 0 and tcb.probe and tcb.snd_end == tcb.snd_una and sender.unmapped:
         sender.edge = max(sender.edge, sender.nxt + 1)
         _commit(conn, 1, _first_data_is_capable(conn))  # a window probe needs a byte to send
-    closing_fin = sender.fin_queued and not sender.unmapped and conn.mode is Mode.TCP
-    if closing_fin and not tcb.fin_queued:
-        tcb.fin_queued = True
+    closing.queue_fin(conn)
 
 
 def _commit(conn: Connection, count: int, capable: bool) -> None:
@@ -267,7 +265,7 @@ def _timestamps(conn: Connection, now: int) -> list[Option]:
 
 def _syn(conn: Connection, now: int) -> Segment:
     tcb = conn.tcb
-    window = min(tcb.config.receive_buffer, 0xFFFF)  # unscaled in a SYN (RFC 7323 §2.2)
+    window = tcb.config.syn_window
     tcb.rcv_adv = max(tcb.rcv_adv, 1 + window)
     if tcb.state is State.SYN_RECEIVED:
         options = synack_options(tcb, now)
