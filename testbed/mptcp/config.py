@@ -66,6 +66,7 @@ class TcpConfig:
     data_attempts: int = 15  # transmissions of one segment before the subflow is given up
     delayed_ack: int = 40 * MILLISECOND  # RFC 9293 §3.8.6.3 allows up to 500 ms
     time_wait: int = 60 * SECOND
+    gso_max_size: int = 0  # bytes of an IP packet that the network cuts into segments; 0: send segments
     nagle: bool = False
     initial_window: int = 10  # segments, RFC 6928
     congestion: str = "newreno"  # a name of testbed.mptcp.cc.CONTROLLERS

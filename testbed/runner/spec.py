@@ -29,7 +29,7 @@ UNITS: dict[tuple[type, str], Any] = {
         (TcpConfig, name): Duration
         for name in ("rto_initial", "rto_min", "rto_max", "delayed_ack", "time_wait")
     },
-    **{(TcpConfig, name): Size for name in ("mss", "receive_buffer", "send_buffer")},
+    **{(TcpConfig, name): Size for name in ("mss", "receive_buffer", "send_buffer", "gso_max_size")},
     **{(Workload, name): Size for name in ("request", "response")},
     (Workload, "arrivals"): PerSecond,
     (Workload, "timeout"): Duration,

@@ -29,7 +29,11 @@ FLAG_LETTERS = ((SYN, "S"), (FIN, "F"), (RST, "R"), (PSH, "P"), (URG, "U"), (ACK
 
 @dataclass(slots=True)
 class Segment:
-    """One TCP segment. `src` and `dst` are 4 or 16 bytes; `window` is the field as sent, unscaled."""
+    """One TCP segment. `src` and `dst` are 4 or 16 bytes; `window` is the field as sent, unscaled.
+
+    `cut`: payload bytes per packet when the segment is a large frame, to be cut on its way out with the
+    same options on every part; 0 when it is one packet.
+    """
 
     src: bytes
     dst: bytes
@@ -42,6 +46,7 @@ class Segment:
     options: tuple[Option, ...] = ()
     payload: bytes = b""
     hop_limit: int = field(default=64, compare=False)
+    cut: int = field(default=0, compare=False)
 
     @property
     def header_length(self) -> int:
