@@ -216,7 +216,7 @@ def _acknowledgement(
         and window == tcb.snd_wnd
         and counts_as_duplicate
     ):
-        tcb.recovery.on_duplicate(tcb.snd_una, tcb.snd_max, tcb.flight, tcb.cc)
+        tcb.recovery.on_duplicate(tcb.snd_una, tcb.snd_max, tcb.flight, now, tcb.cc)
     if ack >= tcb.snd_una and (
         tcb.snd_wl1 < arrival.offset or (tcb.snd_wl1 == arrival.offset and tcb.snd_wl2 <= ack)
     ):
@@ -247,7 +247,7 @@ def _advance(tcb: Tcb, now: int, ack: int, timestamp: Timestamps | None, arrival
     tcb.snd_nxt = max(tcb.snd_nxt, ack)
     tcb.snd_max = max(tcb.snd_max, ack)
     tcb.data_attempts = 0
-    partial = tcb.recovery.on_advance(ack, arrival.acked, tcb.flight, limited, cc)
+    partial = tcb.recovery.on_advance(ack, arrival.acked, tcb.flight, now, tcb.rtt.srtt, limited, cc)
     outstanding = tcb.snd_max > ack
     if not outstanding:
         tcb.rto_at = None

@@ -10,7 +10,7 @@ Sequence numbers are kept as *offsets*: unbounded integers, relative to the init
 
 from __future__ import annotations
 
-from testbed.mptcp.cc import CONTROLLERS
+from testbed.mptcp.cc import CONTROLLERS, Group
 from testbed.mptcp.config import MILLISECOND, TcpConfig
 from testbed.mptcp.ranges import Reassembly
 from testbed.mptcp.tcp.recovery import Recovery
@@ -33,6 +33,7 @@ class Tcb:
         "delayed_ack_at",
         "echo_is_cookie",
         "fin_queued",
+        "group",
         "ipv6",
         "irs",
         "iss",
@@ -117,6 +118,7 @@ class Tcb:
         # Loss and time.
         self.rtt = RttEstimator(config)
         self.recovery = Recovery()
+        self.group: Group | None = None  # the connection's controllers, for coupled congestion control
         self.cc = CONTROLLERS[config.congestion](self.mss, config.initial_window)
         self.rto_at: int | None = None
         self.timed: tuple[int, int] | None = None  # (end offset, sent at) of the segment being timed
@@ -173,7 +175,7 @@ class Tcb:
     def start_congestion_control(self) -> None:
         """At the end of the handshake, when the MSS is known and whether a SYN was lost."""
         controller = CONTROLLERS[self.config.congestion]
-        self.cc = controller(self.mss, self.config.initial_window, self.lost_syn)
+        self.cc = controller(self.mss, self.config.initial_window, self.lost_syn, self.group)
         if self.lost_syn:
             self.rtt.after_lost_syn()
 

@@ -54,7 +54,7 @@ def _resend_data(tcb: Tcb, now: int) -> Expiry:
     tcb.data_attempts += 1
     if tcb.data_attempts >= tcb.config.data_attempts:
         return Expiry.GAVE_UP_SENDING
-    tcb.cc.on_timeout(tcb.flight, again=tcb.rtt.backoff > 0)
+    tcb.cc.on_timeout(tcb.flight, tcb.rtt.backoff > 0, now)
     tcb.recovery.on_timeout(tcb.snd_max)
     tcb.rtt.expired()
     tcb.timed = None

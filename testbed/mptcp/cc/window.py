@@ -1,0 +1,69 @@
+"""What all controllers share: the initial window, slow start, the reaction to loss and timeout.
+
+Decides nothing that tells one controller from another: each says how cwnd grows in congestion
+avoidance (`_avoid`) and, if it is not a half, what is left after a loss (`_reduced`).
+Read first: RFC 5681 §3.1, RFC 6928 §2.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from testbed.mptcp.cc.group import Group
+
+NO_THRESHOLD = 1 << 62
+
+
+class Window:
+    __slots__ = ("cwnd", "group", "mss", "srtt", "ssthresh")
+
+    meaning: ClassVar[str]
+    source: ClassVar[str]
+
+    def __init__(
+        self, mss: int, initial_window: int, lost_syn: bool = False, group: Group | None = None
+    ) -> None:
+        """`initial_window` in segments; one segment after a lost SYN or SYN/ACK (RFC 5681 §3.1)."""
+        self.mss = mss
+        upper = initial_window * mss
+        self.cwnd = mss if lost_syn else min(upper, max(2 * mss, initial_window * 1460))
+        self.ssthresh = NO_THRESHOLD
+        self.srtt: int | None = None
+        self.group = group
+        if group is not None:
+            group.join(self)
+
+    def on_ack(self, acked: int, now: int, srtt: int | None, limited: bool) -> None:
+        """A window that was not used up says nothing about the path (RFC 7661 §1)."""
+        self.srtt = srtt
+        if not limited:
+            return
+        if self.cwnd < self.ssthresh:
+            self.cwnd += min(acked, self.mss)
+        else:
+            self._avoid(acked, now)
+
+    def on_loss(self, flight: int, now: int) -> None:
+        self.ssthresh = self._reduced(flight)
+
+    def on_recovered(self, now: int) -> None:
+        self.cwnd = self.ssthresh
+
+    def on_timeout(self, flight: int, again: bool, now: int) -> None:
+        """ssthresh is not lowered again for the same data (RFC 5681 §3.1)."""
+        if not again:
+            self.ssthresh = self._reduced(flight)
+        self.cwnd = self.mss
+
+    def penalize(self) -> None:
+        self.cwnd = max(self.cwnd // 2, 2 * self.mss)
+        if self.ssthresh < NO_THRESHOLD:
+            self.ssthresh = max(self.ssthresh // 2, 2 * self.mss)
+
+    def _avoid(self, acked: int, now: int) -> None:
+        """`acked` bytes arrived in congestion avoidance."""
+        raise NotImplementedError
+
+    def _reduced(self, flight: int) -> int:
+        """ssthresh after a loss with `flight` bytes outstanding (RFC 5681 §3.1)."""
+        return max(flight // 2, 2 * self.mss)
