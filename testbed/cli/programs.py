@@ -27,6 +27,10 @@ Bind = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Results as JSON.")]
 Checksum = Annotated[bool, typer.Option("--checksum", help="Ask for DSS checksums.")]
+NoOffload = Annotated[
+    bool,
+    typer.Option("--no-offload", help="Single packets only: no large frames, either way."),
+]
 Draft = Annotated[int, typer.Option(help="Version nibble of the draft profile.")]
 
 
@@ -46,6 +50,7 @@ def server(
     isn_recovery: Annotated[
         bool, typer.Option("--isn-recovery", help="Rebuild the ISN from a DSS (draft §3.2).")
     ] = False,
+    no_offload: NoOffload = False,
     as_json: AsJson = False,
 ) -> None:
     """Serve with the userspace stack until Ctrl-C; TUN, rules and routes are set up and taken down."""
@@ -61,6 +66,7 @@ def server(
         checksum=checksum,
         draft_version=draft_version,
         isn_recovery=isn_recovery,
+        offload=not no_offload,
     )
 
     def ready(addresses: tuple[str, ...]) -> None:
@@ -92,6 +98,7 @@ def client(
     checksum: Checksum = False,
     draft_version: Draft = 2,
     timeout: Annotated[float, typer.Option(help="Seconds without progress before giving up.")] = 60.0,
+    no_offload: NoOffload = False,
     as_json: AsJson = False,
 ) -> None:
     """Open one connection with the userspace stack, send, check what comes back byte for byte, and report."""
@@ -112,6 +119,7 @@ def client(
             checksum=checksum,
             draft_version=draft_version,
             timeout=timeout,
+            offload=not no_offload,
         )
     )
     print(json.dumps(result) if as_json else _text(result))

@@ -13,6 +13,7 @@ import argparse
 import gc
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +41,22 @@ def read_spec(path: Path) -> HostSpec:
         raise UserError(f"{path}: no specification of a host: {error}") from None
 
 
+def within(spec: HostSpec, gso_max_size: int) -> HostSpec:
+    """With frames no larger than the kernel cuts here; a specification may ask for less, or for none."""
+    changes = {}
+    for role, config in (("client", spec.client), ("server", spec.server)):
+        if config is not None and config.tcp.gso_max_size > gso_max_size:
+            changes[role] = replace(config, tcp=replace(config.tcp, gso_max_size=gso_max_size))
+    return replace(spec, **changes)  # type: ignore[arg-type]
+
+
 def run(spec: HostSpec, stop: Stop, *, stay: bool, origin: int | None) -> dict[str, Any]:
     """Runs the host in the current namespace; what OUT.json is to hold."""
     client = spec.role == "client"
     ports = (FIRST_EPHEMERAL, LAST_EPHEMERAL) if client else (spec.port, spec.port)
-    host = Host(spec, os.urandom, stream(spec.seed, spec.name, "application"))
     with Tun() as tun, Divert(tun, ports, spec.addresses) as divert:
+        spec = within(spec, tun.gso_max_size)
+        host = Host(spec, os.urandom, stream(spec.seed, spec.name, "application"))
         loop = Loop(host, tun, stop, origin=origin)
         loop.watch_input(sys.stdin.fileno())
         ask_for_exact_timers()

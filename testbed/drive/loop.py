@@ -19,7 +19,7 @@ from testbed.drive.fidelity import LatenessMeter, ResourceMeter
 from testbed.drive.stop import Stop
 from testbed.drive.timer import Timer
 from testbed.drive.tun import Tun
-from testbed.mptcp.wire import Segment, decode, encode
+from testbed.mptcp.wire import Segment, decode
 
 QUIET = 1_000_000_000  # a host that is done and heard nothing for so long has nothing more to answer
 READ_BATCH = 16  # packets read before the answers to them are sent
@@ -146,13 +146,13 @@ class Loop:
 
     def _transmit(self, now: int) -> None:
         """Up to a batch. When more may be left, the next turn does not sleep."""
-        poll, write = self._host.poll_transmit, self._tun.write
+        poll, send = self._host.poll_transmit, self._tun.send
         for _ in range(SEND_BATCH):
             segment = poll(now)
             if segment is None:
                 self._more = False
                 return
-            write(encode(segment))
+            send(segment)
             self.packets_out += 1
         self._more = True
 

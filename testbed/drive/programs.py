@@ -27,6 +27,7 @@ from testbed.mptcp.config import (
     Profile,
     ServerConfig,
     SynCookies,
+    TcpConfig,
     ThirdAck,
 )
 from testbed.mptcp.endpoint import Endpoint
@@ -53,6 +54,7 @@ class ServerArguments:
     checksum: bool = False
     draft_version: int = 2
     isn_recovery: bool = False
+    offload: bool = True  # large frames where the kernel takes them
 
     def __post_init__(self) -> None:
         if self.serve not in SERVICES:
@@ -61,11 +63,12 @@ class ServerArguments:
         for text in self.bind:
             packed(text)
 
-    def config(self) -> ServerConfig:
+    def config(self, gso_max_size: int) -> ServerConfig:
         mptcp = MptcpConfig(
             checksum=self.checksum, draft_version=self.draft_version, isn_recovery=self.isn_recovery
         )
-        return ServerConfig(self.profiles, self.syn_cookies, mptcp=mptcp)
+        tcp = TcpConfig(gso_max_size=gso_max_size)
+        return ServerConfig(self.profiles, self.syn_cookies, tcp=tcp, mptcp=mptcp)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,7 @@ class ClientArguments:
     checksum: bool = False
     draft_version: int = 2
     timeout: float = 60.0  # seconds without progress
+    offload: bool = True
 
     def __post_init__(self) -> None:
         _check_port(self.port)
@@ -94,12 +98,13 @@ class ClientArguments:
         if self.timeout <= 0:
             raise UserError(f"--timeout {self.timeout:g}: a number of seconds above 0 is expected")
 
-    def config(self) -> ClientConfig:
+    def config(self, gso_max_size: int) -> ClientConfig:
         return ClientConfig(
             self.profile,
             self.third_ack,
             self.first_data,
             self.syn_retries,
+            tcp=TcpConfig(gso_max_size=gso_max_size),
             mptcp=MptcpConfig(checksum=self.checksum, draft_version=self.draft_version),
         )
 
@@ -150,14 +155,6 @@ def run_server(
     addresses = arguments.bind or addresses_of_host()
     if not addresses:
         raise UserError("this host has no address to serve on; give one to an interface first")
-    app = Serving(
-        arguments.serve,
-        arguments.port,
-        tuple(map(packed, addresses)),
-        arguments.config(),
-        once=arguments.once,
-    )
-    host = Hosted(Endpoint(entropy=os.urandom), app)
     ended = 0
 
     def hand_out() -> None:
@@ -170,7 +167,12 @@ def run_server(
         hand_out()
         return host.done
 
-    with Tun() as tun, Divert(tun, (arguments.port, arguments.port), addresses):
+    ports = (arguments.port, arguments.port)
+    with Tun(offload=arguments.offload) as tun, Divert(tun, ports, addresses):
+        config = arguments.config(tun.gso_max_size)
+        local = tuple(map(packed, addresses))
+        app = Serving(arguments.serve, arguments.port, local, config, once=arguments.once)
+        host = Hosted(Endpoint(entropy=os.urandom), app)
         loop = Loop(host, tun, stop)
         ask_for_exact_timers()
         on_ready(addresses)
@@ -192,11 +194,11 @@ def run_client(arguments: ClientArguments) -> Result:
     stop = Stop()
     stop.on_signals()
     local = arguments.bind or (local_address_towards(arguments.address),)
-    with Tun() as tun, Divert(tun, None, local) as divert:
+    with Tun(offload=arguments.offload) as tun, Divert(tun, None, local) as divert:
         app = OneConnection(
             (packed(local[0]), divert.ports[0]),
             (packed(arguments.address), arguments.port),
-            arguments.config(),
+            arguments.config(tun.gso_max_size),
             send=arguments.send,
             receive=arguments.receive,
             patience=int(arguments.timeout * SECOND),

@@ -19,6 +19,7 @@ from testbed.mptcp.wire.mptcp_options import (
     RemoveAddr,
     UnknownSubtype,
 )
+from testbed.mptcp.wire.offload import partial_header, parts
 from testbed.mptcp.wire.options import (
     MAX_OPTION_BYTES,
     FastOpen,
@@ -83,4 +84,6 @@ __all__ = [
     "encode_options",
     "encoded_length",
     "parse_options",
+    "partial_header",
+    "parts",
 ]

@@ -102,44 +102,44 @@ def encode(segment: Segment) -> bytes:
 
 
 def decode(packet: bytes | memoryview, *, verify: bool = True) -> Segment | Undecodable:
-    """Never raises. `verify=False` accepts any TCP checksum (captures with offload, partial checksums)."""
-    packet = bytes(packet)
-    if not packet:
+    """Never raises. `verify=False` accepts any TCP checksum (captures with offload, partial checksums).
+
+    Only the payload is copied, once; of a memoryview nothing is kept.
+    """
+    size = len(packet)
+    if not size:
         return Undecodable("empty packet")
     version = packet[0] >> 4
     if version == 4:
-        if len(packet) < 20:
+        if size < 20:
             return Undecodable("truncated IPv4 header")
         first, _, total, _, fragment, hop_limit, protocol, _, src, dst = _IPV4.unpack_from(packet)
         at = (first & 0x0F) * 4
-        if at < 20 or total < at or total > len(packet):
+        if at < 20 or total < at or total > size:
             return Undecodable("IPv4 lengths do not fit the packet")
         if fragment & 0x3FFF:
             return Undecodable("IP fragment")
         if verify and residue(packet[:at]) != 0:
             return Undecodable("wrong IPv4 header checksum")
     elif version == 6:
-        if len(packet) < 40:
+        if size < 40:
             return Undecodable("truncated IPv6 header")
         _, payload_length, protocol, hop_limit, src, dst = _IPV6.unpack_from(packet)
         at, total = 40, 40 + payload_length
-        if total > len(packet):
+        if total > size:
             return Undecodable("IPv6 length does not fit the packet")
     else:
         return Undecodable(f"IP version {version}")
     if protocol != IPPROTO_TCP:
         return Undecodable(f"protocol {protocol}, not TCP")
-    return _decode_tcp(packet[at:total], src, dst, hop_limit, verify)
-
-
-def _decode_tcp(tcp: bytes, src: bytes, dst: bytes, hop_limit: int, verify: bool) -> Segment | Undecodable:
-    if len(tcp) < 20:
+    if total - at < 20:
         return Undecodable("truncated TCP header")
-    sport, dport, seq, ack, offset, flags, window, _, _ = _TCP.unpack_from(tcp)
-    data = (offset >> 4) * 4
-    if data < 20 or data > len(tcp):
+    sport, dport, seq, ack, offset, flags, window, _, _ = _TCP.unpack_from(packet, at)
+    data = at + (offset >> 4) * 4
+    if data < at + 20 or data > total:
         return Undecodable("TCP data offset does not fit the segment")
-    if verify and (pseudo_header(src, dst, IPPROTO_TCP, len(tcp)) + residue(tcp)) % 0xFFFF:
+    if verify and (pseudo_header(src, dst, IPPROTO_TCP, total - at) + residue(packet[at:total])) % 0xFFFF:
         return Undecodable("wrong TCP checksum")
-    options = parse_options(tcp[20:data]) if data > 20 else ()
-    return Segment(src, dst, sport, dport, seq, ack, flags, window, options, tcp[data:], hop_limit)
+    options = parse_options(bytes(packet[at + 20 : data])) if data > at + 20 else ()
+    payload = bytes(packet[data:total])
+    return Segment(src, dst, sport, dport, seq, ack, flags, window, options, payload, hop_limit)
