@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from testbed.mptcp.paths import PathsConfig
+
 MICROSECOND = 1_000
 MILLISECOND = 1_000_000
 SECOND = 1_000_000_000
@@ -99,6 +101,7 @@ class ClientConfig:
     syn_retries: int = 2  # MPTCP SYN retransmissions before plain SYNs (RFC 8684 §3.9.3)
     tcp: TcpConfig = field(default_factory=TcpConfig)
     mptcp: MptcpConfig = field(default_factory=MptcpConfig)
+    paths: PathsConfig = field(default_factory=PathsConfig)  # which subflows, which announcements
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,3 +111,4 @@ class ServerConfig:
     backlog: int = 256  # half-open connections before cookies (auto) or silence (off)
     tcp: TcpConfig = field(default_factory=TcpConfig)
     mptcp: MptcpConfig = field(default_factory=MptcpConfig)
+    paths: PathsConfig = field(default_factory=PathsConfig)  # which subflows, which announcements

@@ -18,12 +18,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, 
 from pydantic_core import ErrorDetails
 
 from testbed.mptcp.config import ClientConfig, ServerConfig, TcpConfig
-from testbed.runner.units import Duration, PerSecond, Size
+from testbed.mptcp.paths import PathsConfig
+from testbed.runner.units import Duration, Endpoints, PathLimits, PerSecond, Size
 from testbed.workloads import Workload
 
 Dataclass = TypeVar("Dataclass")
 
-# Fields of the dataclasses whose integers are not counts.
+# Fields of the dataclasses that people write otherwise than they are held.
 UNITS: dict[tuple[type, str], Any] = {
     **{
         (TcpConfig, name): Duration
@@ -33,6 +34,8 @@ UNITS: dict[tuple[type, str], Any] = {
     **{(Workload, name): Size for name in ("request", "response")},
     (Workload, "arrivals"): PerSecond,
     (Workload, "timeout"): Duration,
+    (PathsConfig, "endpoints"): Endpoints,
+    (PathsConfig, "limits"): PathLimits,
 }
 
 
@@ -169,6 +172,8 @@ def expectation(error: ErrorDetails) -> str:
         return "is missing"
     if kind == "value_error":
         return f"{error['ctx']['error']}, not {given!r}"
+    if kind == "words":  # says all of it already
+        return error["msg"]
     if kind in ("enum", "literal_error"):
         words = error["ctx"]["expected"].replace("'", "")
         text = given.value if isinstance(given, Enum) else given

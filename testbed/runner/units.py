@@ -1,4 +1,4 @@
-"""Quantities as people write them in `client:`, `server:` and `workload:`: '300B', '10KB', '40/s', '10ms'.
+"""Values as people write them in `client:`, `server:` and `workload:`: '300B', '40/s', '10.0.2.1 subflow'.
 
 Decides which spellings are accepted, what the error says, and how a value is written back so that it
 reads the same. Inside: bytes, nanoseconds, per second. KB is 1,000 bytes and KiB 1,024. The units of
@@ -11,6 +11,18 @@ import re
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from testbed.errors import UserError
+from testbed.mptcp.paths import (
+    Limits,
+    LocalEndpoint,
+    PathsConfig,
+    describe,
+    describe_limits,
+    parse_endpoint,
+    parse_limits,
+)
 
 _NUMBER = re.compile(r"\s*([-+]?[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)\s*(.*?)\s*$")
 
@@ -86,4 +98,40 @@ PerSecond = Annotated[
     BeforeValidator(per_second),
     PlainSerializer(lambda value: f"{plain_number(value)}/s", return_type=str),
     _text(r"^[0-9.]+ */s$"),
+]
+
+
+def endpoints(value: Any) -> tuple[LocalEndpoint, ...] | None:
+    """A list of lines as of `ip mptcp endpoint add`; ids are given here, so that they are written back."""
+    if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
+        raise ValueError("expected a list of endpoints such as ['10.0.2.1 subflow backup']")
+    try:
+        return PathsConfig(tuple(parse_endpoint(one) for one in value)).endpoints
+    except UserError as error:
+        raise PydanticCustomError("words", "{said}", {"said": str(error)}) from None
+
+
+def limits(value: Any) -> Limits:
+    """'subflow 4 add_addr_accepted 2', or a mapping with these words."""
+    if isinstance(value, Limits):
+        return value
+    if not isinstance(value, str | dict):
+        raise ValueError("expected limits such as 'subflow 4 add_addr_accepted 2'")
+    try:
+        return parse_limits(value)
+    except UserError as error:
+        raise PydanticCustomError("words", "{said}", {"said": str(error)}) from None
+
+
+Endpoints = Annotated[
+    tuple[LocalEndpoint, ...],
+    BeforeValidator(endpoints),
+    PlainSerializer(lambda value: [describe(one) for one in value], return_type=list[str]),
+    WithJsonSchema({"type": "array", "items": {"type": "string"}}),
+]
+PathLimits = Annotated[
+    Limits,
+    BeforeValidator(limits),
+    PlainSerializer(describe_limits, return_type=str),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "object"}]}),
 ]
