@@ -20,6 +20,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from testbed.drive.divert import Divert
+from testbed.drive.icmp import Icmp
 from testbed.drive.loop import Loop
 from testbed.drive.report import write_report
 from testbed.drive.stop import Stop
@@ -54,10 +55,10 @@ def run(spec: HostSpec, stop: Stop, *, stay: bool, origin: int | None) -> dict[s
     """Runs the host in the current namespace; what OUT.json is to hold."""
     client = spec.role == "client"
     ports = (FIRST_EPHEMERAL, LAST_EPHEMERAL) if client else (spec.port, spec.port)
-    with Tun() as tun, Divert(tun, ports, spec.addresses) as divert:
+    with Tun() as tun, Icmp() as icmp, Divert(tun, ports, spec.addresses) as divert:
         spec = within(spec, tun.gso_max_size)
         host = Host(spec, os.urandom, stream(spec.seed, spec.name, "application"))
-        loop = Loop(host, tun, stop, origin=origin)
+        loop = Loop(host, tun, stop, icmp=icmp, origin=origin)
         loop.watch_input(sys.stdin.fileno())
         ask_for_exact_timers()
         gc.collect()

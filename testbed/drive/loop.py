@@ -16,10 +16,11 @@ from collections.abc import Callable
 from typing import Protocol
 
 from testbed.drive.fidelity import LatenessMeter, ResourceMeter
+from testbed.drive.icmp import Icmp
 from testbed.drive.stop import Stop
 from testbed.drive.timer import Timer
 from testbed.drive.tun import Tun
-from testbed.mptcp.wire import Segment, decode
+from testbed.mptcp.wire import Segment, TooBig, decode
 
 QUIET = 1_000_000_000  # a host that is done and heard nothing for so long has nothing more to answer
 READ_BATCH = 16  # packets read before the answers to them are sent
@@ -41,6 +42,8 @@ class Driven(Protocol):
 
     def handle_segment(self, now: int, segment: Segment) -> None: ...
 
+    def handle_too_big(self, now: int, too_big: TooBig) -> None: ...
+
     def handle_timeout(self, now: int) -> None: ...
 
     def poll_timeout(self) -> int | None: ...
@@ -49,14 +52,18 @@ class Driven(Protocol):
 class Loop:
     """Use: `start`, then `run` as often as needed with a condition for its end."""
 
-    def __init__(self, host: Driven, tun: Tun, stop: Stop, *, origin: int | None = None) -> None:
+    def __init__(
+        self, host: Driven, tun: Tun, stop: Stop, *, icmp: Icmp | None = None, origin: int | None = None
+    ) -> None:
         self._host = host
         self._tun = tun
         self._stop = stop
         self.origin = time.monotonic_ns() if origin is None else origin
         self._timer = Timer()
         self._epoll = select.epoll()
-        for fd in (tun.fileno(), self._timer.fileno(), stop.fileno()):
+        self._icmp = icmp
+        self._icmp_fds = icmp.filenos if icmp is not None else ()
+        for fd in (tun.fileno(), self._timer.fileno(), stop.fileno(), *self._icmp_fds):
             self._epoll.register(fd, select.EPOLLIN)
         self._input: int | None = None
         self._more = False
@@ -124,6 +131,8 @@ class Loop:
         for fd, _ in ready:
             if fd == tun:
                 self._receive()
+            elif fd in self._icmp_fds:
+                self._hear_routers()
             elif fd == self._input and not os.read(fd, 4096):
                 self._epoll.unregister(fd)
                 self.input_ended = True
@@ -143,6 +152,11 @@ class Loop:
                 handle(self.last_packet, segment)
             else:
                 self.undecodable += 1
+
+    def _hear_routers(self) -> None:
+        if self._icmp is not None:
+            for too_big in self._icmp.read():
+                self._host.handle_too_big(self.now(), too_big)
 
     def _transmit(self, now: int) -> None:
         """Up to a batch. When more may be left, the next turn does not sleep."""

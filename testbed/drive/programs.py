@@ -15,6 +15,7 @@ from typing import Any
 
 from testbed.drive.addresses import addresses_of_host, local_address_towards
 from testbed.drive.divert import Divert
+from testbed.drive.icmp import Icmp
 from testbed.drive.loop import Loop
 from testbed.drive.stop import Stop
 from testbed.drive.timer import ask_for_exact_timers
@@ -168,12 +169,12 @@ def run_server(
         return host.done
 
     ports = (arguments.port, arguments.port)
-    with Tun(offload=arguments.offload) as tun, Divert(tun, ports, addresses):
+    with Tun(offload=arguments.offload) as tun, Icmp() as icmp, Divert(tun, ports, addresses):
         config = arguments.config(tun.gso_max_size)
         local = tuple(map(packed, addresses))
         app = Serving(arguments.serve, arguments.port, local, config, once=arguments.once)
         host = Hosted(Endpoint(entropy=os.urandom), app)
-        loop = Loop(host, tun, stop)
+        loop = Loop(host, tun, stop, icmp=icmp)
         ask_for_exact_timers()
         on_ready(addresses)
         loop.start()
@@ -194,7 +195,7 @@ def run_client(arguments: ClientArguments) -> Result:
     stop = Stop()
     stop.on_signals()
     local = arguments.bind or (local_address_towards(arguments.address),)
-    with Tun(offload=arguments.offload) as tun, Divert(tun, None, local) as divert:
+    with Tun(offload=arguments.offload) as tun, Icmp() as icmp, Divert(tun, None, local) as divert:
         app = OneConnection(
             (packed(local[0]), divert.ports[0]),
             (packed(arguments.address), arguments.port),
@@ -204,7 +205,7 @@ def run_client(arguments: ClientArguments) -> Result:
             patience=int(arguments.timeout * SECOND),
         )
         host = Hosted(Endpoint(entropy=os.urandom), app)
-        loop = Loop(host, tun, stop)
+        loop = Loop(host, tun, stop, icmp=icmp)
         ask_for_exact_timers()
         loop.start()
         if loop.run(lambda: host.done):

@@ -34,7 +34,7 @@ from testbed.mptcp.report import ConnectionReport
 from testbed.mptcp.tcp.cookies import FourTuple, SynCookieJar
 from testbed.mptcp.tcp.state import State
 from testbed.mptcp.tcp.tcb import Tcb
-from testbed.mptcp.wire import ACK, FIN, RST, SYN, Segment
+from testbed.mptcp.wire import ACK, FIN, RST, SYN, Segment, TooBig
 
 _Key = tuple[bytes, int, bytes, int]
 
@@ -159,6 +159,18 @@ class Endpoint:
             self._acknowledgement_for_nobody(listener, key, now, segment)
         elif segment.flags & SYN and not segment.flags & FIN:
             self._syn(listener, key, now, segment)
+
+    def packet_too_big(self, now: int, too_big: TooBig) -> None:
+        """A router could not pass on a packet of ours. Believed only of data in flight (RFC 5927 §4.1)."""
+        conn = self._by_tuple.get((*too_big.local, *too_big.remote))
+        if conn is None:
+            return
+        tcb = conn.tcb
+        if not tcb.snd_una <= tcb.ack_offset(too_big.seq) < tcb.snd_max:
+            self._context.count("OutOfWindowIcmps")
+            return
+        tcb.path_mtu_lowered(too_big.mtu)
+        self._touch(conn)
 
     def _deliver(self, key: _Key, conn: Connection, now: int, segment: Segment) -> None:
         was_half_open = conn.tcb.state is State.SYN_RECEIVED

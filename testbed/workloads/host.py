@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from testbed.mptcp.endpoint import Endpoint
 from testbed.mptcp.events import Event
-from testbed.mptcp.wire.segment import Segment
+from testbed.mptcp.wire import Segment, TooBig
 from testbed.workloads.client import RequestClient
 from testbed.workloads.outcome import Row
 from testbed.workloads.server import RequestServer
@@ -55,7 +55,7 @@ SERVERS: dict[str, Callable[[HostSpec], Application]] = {
 class Hosted:
     """An endpoint and an application. The contract with a driver:
 
-    after each `start`, `handle_segment`, `handle_timeout`: `poll_transmit` until None, then `poll_timeout`.
+    after `start` and each `handle_...`: `poll_transmit` until None, then `poll_timeout`.
     """
 
     def __init__(self, endpoint: Endpoint, application: Application) -> None:
@@ -69,6 +69,10 @@ class Hosted:
 
     def handle_segment(self, now: int, segment: Segment) -> None:
         self.endpoint.handle_segment(now, segment)
+        self._drain(now)
+
+    def handle_too_big(self, now: int, too_big: TooBig) -> None:
+        self.endpoint.packet_too_big(now, too_big)
         self._drain(now)
 
     def handle_timeout(self, now: int) -> None:

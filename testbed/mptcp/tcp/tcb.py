@@ -172,6 +172,15 @@ class Tcb:
         own = self.config.mss_from(self.local[0])
         self.mss = max(min(announced if announced is not None else default, own), 64)
 
+    def path_mtu_lowered(self, mtu: int) -> None:
+        """Smaller segments from now on. What is in flight was too big and is sent again at once, which is no
+        sign of congestion (RFC 1191 §6.4, RFC 8201 §5.4)."""
+        mss = max(mtu - (60 if self.ipv6 else 40), 64)
+        if mss < self.mss:
+            self.mss = self.cc.mss = mss
+            self.timed = None
+            self.snd_nxt = self.snd_una
+
     def start_congestion_control(self) -> None:
         """At the end of the handshake, when the MSS is known and whether a SYN was lost."""
         controller = CONTROLLERS[self.config.congestion]

@@ -3,6 +3,7 @@
 The only part of the protocol that links, captures and traces know.
 """
 
+from testbed.mptcp.wire.icmp import TooBig, too_big_ipv4, too_big_ipv6
 from testbed.mptcp.wire.malformed import Malformed
 from testbed.mptcp.wire.mptcp_options import (
     AddAddr,
@@ -75,6 +76,7 @@ __all__ = [
     "SackPermitted",
     "Segment",
     "Timestamps",
+    "TooBig",
     "Undecodable",
     "UnknownOption",
     "UnknownSubtype",
@@ -86,4 +88,6 @@ __all__ = [
     "parse_options",
     "partial_header",
     "parts",
+    "too_big_ipv4",
+    "too_big_ipv6",
 ]

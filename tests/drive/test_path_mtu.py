@@ -1,0 +1,55 @@
+"""A link with a smaller MTU in the middle: the router's ICMP reaches the stack, and the transfer goes on."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.namespaces import Namespace, join, namespaces, why_no_lab
+from tests.programs import Server, client
+
+pytestmark = [pytest.mark.lab, pytest.mark.skipif(why_no_lab() is not None, reason=str(why_no_lab()))]
+
+# family: MTU in the middle, addresses of client, router (twice) and server, length of the prefix
+NETWORKS = {
+    "ipv4": (1200, "10.9.1.1", "10.9.1.254", "10.9.2.254", "10.9.2.1", 24),
+    "ipv6": (1300, "fd00:1::1", "fd00:1::fe", "fd00:2::fe", "fd00:2::1", 64),
+}
+SIZE = 400_000
+
+
+def narrow(a: Namespace, r: Namespace, b: Namespace, family: str) -> tuple[int, str]:
+    mtu, near, left, right, far, length = NETWORKS[family]
+    r.sysctl("net.ipv4.ip_forward", "1")
+    r.sysctl("net.ipv6.conf.all.forwarding", "1")
+    join(a, r, f"{near}/{length}", f"{left}/{length}")
+    # Not `join`: the router has two interfaces. The server's end keeps 1500, and would send as much.
+    r.run("ip", "link", "add", "eth1", "type", "veth", "peer", "name", "eth0", "netns", b.name)
+    for namespace, device, address in ((r, "eth1", right), (b, "eth0", far)):
+        extra = ["nodad"] if ":" in address else []
+        namespace.run("ip", "addr", "add", f"{address}/{length}", "dev", device, *extra)
+        namespace.run("ip", "link", "set", device, "up")
+    r.run("ip", "link", "set", "eth1", "mtu", str(mtu))
+    a.run("ip", "route", "add", "default", "via", left)
+    b.run("ip", "route", "add", "default", "via", right)
+    return mtu, far
+
+
+@pytest.mark.parametrize("offload", [True, False])
+@pytest.mark.parametrize("family", list(NETWORKS))
+def test_a_transfer_over_a_narrow_link(family: str, offload: bool) -> None:
+    with namespaces(3) as (a, r, b):
+        mtu, far = narrow(a, r, b, family)
+        server = Server(b, serve="sink")
+        ours: dict[str, Any] = client(a, far, send=SIZE, offload=offload)
+        assert ours["intact"], ours
+        assert ours["verdict"] == "mptcp"
+        assert server.result()["bytes_received"] == SIZE
+        assert ours["seconds"] < 20
+        link = json.loads(r.run("ip", "-j", "-s", "link", "show", "eth1"))[0]
+        sent = link["stats64"]["tx"]
+        assert sent["bytes"] / sent["packets"] <= mtu + 14 or offload
+        counters = r.run("nstat", "-asz", "IcmpOutDestUnreachs", "Icmp6OutPktTooBigs")
+        assert any(int(line.split()[1]) for line in counters.splitlines()[1:]), counters
