@@ -91,6 +91,7 @@ class MptcpConfig:
     dsn_bytes: int = 8  # 4 or 8: the form of our DSNs
     isn_recovery: bool = False  # draft §3.2: rebuild the ISN from a DSS when the third ACK is lost
     lost_third_ack: LostThirdAck = LostThirdAck.KEEP
+    scheduler: str = "lowest_rtt"  # a name of testbed.mptcp.sched.SCHEDULERS
 
 
 @dataclass(frozen=True, slots=True)

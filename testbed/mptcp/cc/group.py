@@ -26,4 +26,7 @@ class Group:
 
     def leave(self, member: object) -> None:
         """Leaving twice, or without having joined, does nothing."""
+        for one in self.members:
+            if one is member:
+                one.group = None
         self.members = [one for one in self.members if one is not member]

@@ -20,7 +20,7 @@ class NewReno(Window):
         self, mss: int, initial_window: int, lost_syn: bool = False, group: Group | None = None
     ) -> None:
         super().__init__(mss, initial_window, lost_syn, group)
-        self._acked = 0
+        self._acked: float = 0  # of the present window
 
     def on_loss(self, flight: int, now: int) -> None:
         super().on_loss(flight, now)
@@ -30,7 +30,7 @@ class NewReno(Window):
         super().on_timeout(flight, again, now)
         self._acked = 0
 
-    def _avoid(self, acked: int, now: int) -> None:
+    def _avoid(self, acked: float, now: int) -> None:
         self._acked += acked
         if self._acked >= self.cwnd:
             self._acked -= self.cwnd

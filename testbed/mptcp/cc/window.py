@@ -2,7 +2,7 @@
 
 Decides nothing that tells one controller from another: each says how cwnd grows in congestion
 avoidance (`_avoid`) and, if it is not a half, what is left after a loss (`_reduced`).
-Read first: RFC 5681 §3.1, RFC 6928 §2.
+Read first: RFC 5681 §3.1, RFC 6928 §2, RFC 9406 §4.3.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ from typing import ClassVar
 from testbed.mptcp.cc.group import Group
 
 NO_THRESHOLD = 1 << 62
+LARGE_FRAME = 1 << 16
+SLOW_START_SEGMENTS = 8  # RFC 9406 §4.3: L of a sender that does not pace
 
 
 class Window:
-    __slots__ = ("cwnd", "group", "mss", "srtt", "ssthresh")
+    __slots__ = ("cwnd", "group", "mss", "recovering", "srtt", "ssthresh")
 
     meaning: ClassVar[str]
     source: ClassVar[str]
@@ -28,7 +30,8 @@ class Window:
         upper = initial_window * mss
         self.cwnd = mss if lost_syn else min(upper, max(2 * mss, initial_window * 1460))
         self.ssthresh = NO_THRESHOLD
-        self.srtt: int | None = None
+        self.srtt: int | None = None  # None: nothing was acknowledged yet
+        self.recovering = False
         self.group = group
         if group is not None:
             group.join(self)
@@ -39,26 +42,44 @@ class Window:
         if not limited:
             return
         if self.cwnd < self.ssthresh:
-            self.cwnd += min(acked, self.mss)
+            self._slow_start(acked)
         else:
             self._avoid(acked, now)
 
     def on_loss(self, flight: int, now: int) -> None:
         self.ssthresh = self._reduced(flight)
+        self.recovering = True
 
     def on_recovered(self, now: int) -> None:
         self.cwnd = self.ssthresh
+        self.recovering = False
 
     def on_timeout(self, flight: int, again: bool, now: int) -> None:
         """ssthresh is not lowered again for the same data (RFC 5681 §3.1)."""
         if not again:
             self.ssthresh = self._reduced(flight)
         self.cwnd = self.mss
+        self.recovering = False
 
     def penalize(self) -> None:
         self.cwnd = max(self.cwnd // 2, 2 * self.mss)
         if self.ssthresh < NO_THRESHOLD:
             self.ssthresh = max(self.ssthresh // 2, 2 * self.mss)
+
+    @property
+    def steady(self) -> int:
+        """What others should take for this window: in recovery cwnd is the subflow's own business."""
+        return self.ssthresh if self.recovering else self.cwnd
+
+    def _slow_start(self, acked: int) -> None:
+        """Twice the window for a window acknowledged.
+
+        Departs from RFC 5681 §3.1, one segment for each ACK, because one ACK answers every second segment
+        or a whole large frame. After a timeout an ACK may also cover what had arrived long before.
+        """
+        first = self.ssthresh == NO_THRESHOLD
+        most = LARGE_FRAME if first else SLOW_START_SEGMENTS * self.mss
+        self.cwnd += min(acked, most, self.ssthresh - self.cwnd)
 
     def _avoid(self, acked: int, now: int) -> None:
         """`acked` bytes arrived in congestion avoidance."""
