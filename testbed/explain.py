@@ -1,21 +1,24 @@
 """Words of results and packets: what each means, its RFC section, and the code and tests where it lives.
 
-Decides the dictionary of `testbed explain`. Reasons, verdicts and profiles explain themselves in
-testbed/mptcp; what is added here are the names that come from elsewhere: MPTCP options, Linux's MIB
-counters, TCP states. Places are looked up in the source when asked, so that they cannot go stale.
+Decides the dictionary of `testbed explain`. Reasons, verdicts, profiles, congestion controllers and
+schedulers explain themselves in testbed/mptcp; what is added here are the names that come from elsewhere:
+MPTCP options, Linux's MIB counters, TCP states. Places are looked up in the source when asked, so that they
+cannot go stale.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import testbed
 from testbed.errors import UserError
+from testbed.mptcp.cc import CONTROLLERS
 from testbed.mptcp.reasons import Reason, Verdict
+from testbed.mptcp.sched import SCHEDULERS
 
 MOST_PLACES = 6
 
@@ -83,6 +86,8 @@ COUNTERS = {
     "RetransSegs": "segments retransmitted",
 }
 
+BACKUP = "carries data only while no regular subflow can, whatever the scheduler"
+
 STATES = {
     "CLOSED": "no connection",
     "LISTEN": "waiting for SYNs",
@@ -111,9 +116,13 @@ class Entry:
 
 
 def explain(word: str) -> list[Entry]:
-    """Everything that goes by this name, whatever its case. UserError names what is near."""
+    """Everything that goes by this name, whatever its case, or is of this kind: "schedulers" lists them.
+
+    UserError names what is near.
+    """
     wanted = _plain(word)
     found = [entry for entry in _entries() if _plain(entry.name) == wanted]
+    found = found or [entry for entry in _entries() if _plain(f"{entry.kind}s") in (wanted, f"{wanted}s")]
     if not found:
         names = [entry.name for entry in _entries()]
         plain = {_plain(name): name for name in names}
@@ -141,6 +150,11 @@ def _entries() -> Iterator[Entry]:
         yield Entry(counter, "counter", meaning, "")
     for state, meaning in STATES.items():
         yield Entry(state, "TCP state", meaning, "RFC 9293 §3.3.2")
+    for name, controller in CONTROLLERS.items():
+        yield Entry(name, "controller", controller.meaning, controller.source)
+    for name, scheduler in SCHEDULERS.items():
+        yield Entry(name, "scheduler", scheduler.meaning, scheduler.source)
+    yield Entry("backup", "subflow flag", BACKUP, "RFC 8684 §3.3.8")
 
 
 def _placed(entry: Entry) -> Entry:
@@ -153,11 +167,18 @@ def _placed(entry: Entry) -> Entry:
         else "",
         "counter": rf"[\"']{entry.name}[\"']",
         "TCP state": rf"State\.{entry.name}\b",
+        "controller": _class(CONTROLLERS, entry.name),
+        "scheduler": _class(SCHEDULERS, entry.name),
+        "subflow flag": r"\beligible\(",
     }[entry.kind]
     package = Path(testbed.__file__).resolve().parent
     code = _places(package, re.compile(pattern), package.parent)
     tests = _places(package.parent / "tests", re.compile(pattern), package.parent)
     return Entry(entry.name, entry.kind, entry.meaning, entry.section, code, tests)
+
+
+def _class(table: Mapping[str, type], name: str) -> str:
+    return rf"\bclass {table[name].__name__}\b|[\"']{name}[\"']" if name in table else ""
 
 
 def _places(folder: Path, pattern: re.Pattern[str], root: Path) -> tuple[str, ...]:

@@ -9,10 +9,10 @@ import typer
 
 def explain(
     word: Annotated[
-        str, typer.Argument(metavar="WORD", help="A reason, verdict, profile, option or counter.")
+        str, typer.Argument(metavar="WORD", help="A reason, option, counter, scheduler ... or a kind.")
     ],
 ) -> None:
-    """A reason, option or state: meaning, RFC section, file, tests."""
+    """A reason, option, state, scheduler, controller: meaning, RFC section, file, tests."""
     from testbed.explain import explain as look_up
 
     for entry in look_up(word):

@@ -17,8 +17,10 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, create_model
 from pydantic_core import ErrorDetails
 
-from testbed.mptcp.config import ClientConfig, ServerConfig, TcpConfig
+from testbed.mptcp.cc import CONTROLLERS
+from testbed.mptcp.config import ClientConfig, MptcpConfig, ServerConfig, TcpConfig
 from testbed.mptcp.paths import PathsConfig
+from testbed.mptcp.sched import SCHEDULERS
 from testbed.runner.units import Duration, Endpoints, PathLimits, PerSecond, Size
 from testbed.workloads import Workload
 
@@ -36,6 +38,13 @@ UNITS: dict[tuple[type, str], Any] = {
     (Workload, "timeout"): Duration,
     (PathsConfig, "endpoints"): Endpoints,
     (PathsConfig, "limits"): PathLimits,
+}
+
+
+# Fields that hold a name of a table.
+TABLES: dict[tuple[type, str], Mapping[str, Any]] = {
+    (TcpConfig, "congestion"): CONTROLLERS,
+    (MptcpConfig, "scheduler"): SCHEDULERS,
 }
 
 
@@ -58,6 +67,8 @@ def _field_type(owner: type, name: str, hint: Any) -> Any:
     if (owner, name) in UNITS:
         unit = UNITS[owner, name]
         return typing.Optional[unit] if type(None) in typing.get_args(hint) else unit  # noqa: UP045
+    if (owner, name) in TABLES:
+        return typing.cast(Any, Literal)[tuple(TABLES[owner, name])]
     if dataclasses.is_dataclass(hint):
         return model_of(typing.cast(type, hint))
     if typing.get_origin(hint) is tuple:

@@ -170,6 +170,11 @@ def test_explain(testbed: Testbed) -> None:
     assert "RFC 8684 §3.3" in testbed("explain", "dss").out
     assert "counter" in testbed("explain", "SyncookiesSent").out
     assert "TCP state" in testbed("explain", "time-wait").out
+    cubic = testbed("explain", "cubic").out
+    assert "RFC 9438 §4" in cubic
+    assert "testbed/mptcp/cc/cubic.py:" in cubic
+    assert "testbed/mptcp/sched/round_robin.py:" in testbed("explain", "round_robin").out
+    assert testbed("explain", "schedulers").out.count("(scheduler)") == 3
     near = testbed("explain", "cookie_without")
     assert near.status == 2
     assert "cookie_without_key" in near.err

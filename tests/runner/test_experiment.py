@@ -100,6 +100,12 @@ def test_set_overrides_and_fixes_a_factor(experiment: Path) -> None:
         (7, "server: {profiles: [v2]}", ["server.profiles: expected tcp, v0, draft or v1", "'v2'"]),
         (7, "server: {sin_cookies: off}", ["server.sin_cookies: unknown key", "syn_cookies"]),
         (6, "client: {tcp: {nagle: maybe}}", ["client.tcp.nagle: expected true or false"]),
+        (
+            6,
+            "client: {tcp: {congestion: vegas}}",
+            ["client.tcp.congestion: expected newreno, cubic", "'vegas'"],
+        ),
+        (6, "client: {mptcp: {scheduler: fast}}", ["client.mptcp.scheduler: expected lowest_rtt", "'fast'"]),
         (6, "client: {tcp: [1]}", ["client.tcp: expected keys and values"]),
         (5, "  paths.*.loss.up: [0, 120]", ["paths.*.loss.up: 120 %"]),
         (5, "  paths.*.los.up: [0]", ["paths.*.los.up:", "loss"]),
