@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from testbed.cli import captures, machine, model, programs, results, run, topo, words
+from testbed.cli import captures, interop, machine, model, programs, results, run, topo, words
 
 app = typer.Typer(
     name="testbed",
@@ -18,6 +18,7 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("server")(programs.server)
 app.command("client")(programs.client)
+app.command("interop")(interop.interop)
 app.add_typer(topo.app, name="topo")
 app.command("trace")(captures.trace)
 app.command("ladder")(captures.ladder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -230,6 +231,7 @@ def test_doctor_names_what_is_missing_and_the_remedy(
         (["client", "10.0.0.1:80", "--profile", "v9"], ["v9"]),
         (["server", "--profile", "v9"], ["v9", "draft"]),
         (["server", "--serve", "cake"], ["cake"]),
+        (["interop", "5-paths"], ["'5-paths' is no word of a cell", "4-paths"]),
         (["nonsense"], ["nonsense"]),
     ],
 )
@@ -252,6 +254,16 @@ def test_no_lab_to_be_had_is_status_3_with_advice(testbed: Testbed, monkeypatch:
     assert done.status == 3
     assert "--net sim" in done.err
     assert "unprivileged_userns_clone" in done.err
+
+
+def test_a_kernel_without_mptcp_is_status_3(testbed: Testbed, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EPROTONOSUPPORT, "Protocol not supported")
+
+    monkeypatch.setattr("testbed.oracle.kernel.socket.socket", refuse)
+    done = testbed("interop", "--quick")
+    assert done.status == 3
+    assert "CONFIG_MPTCP" in done.err
 
 
 def test_kernel_links_are_refused_before_anything_starts(testbed: Testbed, tmp_path: Path) -> None:

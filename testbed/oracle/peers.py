@@ -1,0 +1,229 @@
+"""Either stack at either end of a cell: started in its node, heard, told, and its account read.
+
+Decides the command line of each program and how its results become an End. Linux's end is linux_peer.py,
+ours is `testbed server` and `testbed client` as a user runs them. Knows nothing of what is expected.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from testbed.errors import RunFailed
+from testbed.net import Lab
+from testbed.oracle.network import address
+from testbed.oracle.outcome import End
+
+PATIENCE = 8.0  # seconds without anything from a program
+_LINUX_PEER = Path(__file__).with_name("linux_peer.py")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One end of a cell. `endpoints` in ip-mptcp's words; the first address of the end is no endpoint."""
+
+    endpoints: tuple[str, ...] = ()
+    limits: str = "subflows 3 add_addr_accepted 0"
+    sysctls: Mapping[str, int] = field(default_factory=dict)  # of a Linux end
+    fast_open: bool = False
+    block: int = 0  # a Linux client has at most so many bytes on their way and back, 0: any number
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What both programs of a cell do. `pause`: bytes after which a Linux end holds still, 0: never."""
+
+    family: int
+    port: int
+    size: int
+    subflows: int
+    checksum: bool
+    cookies: bool
+    client: Settings
+    server: Settings
+    pause: int = 0
+    pauses: str = ""  # the side that does
+
+    def settings(self, side: str) -> Settings:
+        return self.client if side == "client" else self.server
+
+    @property
+    def target(self) -> str:
+        return address("server", 1, self.family)
+
+
+class Peer:
+    """A program in its node. Its standard error is kept for the message that a failure needs."""
+
+    def __init__(self, lab: Lab, side: str, stack: str, task: Task) -> None:
+        self.lab, self.side, self.stack, self.task = lab, side, stack, task
+        self._said = b""
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the peer
+        command = COMMANDS[stack](side, task)
+        self.process = lab.popen(
+            side, command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, bufsize=0
+        )
+
+    def line(self, patience: float = PATIENCE) -> str:
+        """The next line of its standard output; '' when there are no more."""
+        stdout = self.process.stdout
+        assert stdout is not None
+        deadline = time.monotonic() + patience
+        while b"\n" not in self._said:
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([stdout], [], [], left)[0]:
+                raise RunFailed(
+                    f"{self.side} ({self.stack}): said nothing for {patience:g} s; {self.errors()}"
+                )
+            piece = os.read(stdout.fileno(), 1 << 16)
+            if not piece:
+                rest, self._said = self._said, b""
+                return rest.decode()
+            self._said += piece
+        text, _, self._said = self._said.partition(b"\n")
+        return text.decode()
+
+    def wait_ready(self) -> None:
+        """A server's: it listens now."""
+        if self.stack == "linux":
+            self._expect("ready")
+            return
+        deadline = time.monotonic() + PATIENCE
+        while "serving" not in self.errors():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise RunFailed(f"{self.side} ({self.stack}): does not serve; {self.errors()}")
+            select.select([], [], [], 0.01)
+
+    def wait_midway(self) -> None:
+        self._expect("midway")
+
+    def _expect(self, event: str) -> None:
+        text = self.line()
+        if not text or json.loads(text)["event"] != event:
+            raise RunFailed(f"{self.side} ({self.stack}): expected {event}, got {text or self.errors()}")
+
+    def tell(self, word: str) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{word}\n".encode())
+
+    def interrupt(self) -> None:
+        """As Ctrl-C does."""
+        self.process.send_signal(signal.SIGINT)
+
+    def errors(self) -> str:
+        """The end of its standard error."""
+        self._errors.seek(0)
+        return self._errors.read().decode(errors="replace").strip()[-600:]
+
+    def account(self) -> End:
+        """What it says of its connection, at its end."""
+        lines = []
+        with contextlib.suppress(RunFailed):
+            while text := self.line():
+                lines.append(text)
+        records = [json.loads(text) for text in lines if text.startswith("{")]
+        if not records:
+            return End(self.stack, error=f"no result; {self.errors()}")
+        return READERS[self.stack](records)
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(2)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout, self._errors):
+            if stream is not None:
+                stream.close()
+
+
+def _linux(side: str, task: Task) -> list[str]:
+    settings = task.settings(side)
+    spec: dict[str, Any] = {
+        "address": task.target,
+        "port": task.port,
+        "size": task.size,
+        "subflows": task.subflows,
+        "fast_open": settings.fast_open,
+        "block": settings.block,
+        "patience": PATIENCE,
+    }
+    if side == "client":
+        spec["bind"] = address("client", 1, task.family)
+    if side == task.pauses:
+        spec["pause"] = task.pause
+    return [sys.executable, "-S", "-E", str(_LINUX_PEER), side, json.dumps(spec)]
+
+
+def _ours(side: str, task: Task) -> list[str]:
+    settings = task.settings(side)
+    words = ["--json", "--bind", address(side, 1, task.family)]
+    if side == "client":
+        brackets = f"[{task.target}]" if task.family == 6 else task.target
+        words = [f"{brackets}:{task.port}", "--send", str(task.size), "--timeout", str(PATIENCE), *words]
+    else:
+        cookies = "always" if task.cookies else "off"
+        words = ["--port", str(task.port), "--once", "--syn-cookies", cookies, *words]
+    for endpoint in settings.endpoints:
+        words += ["--endpoint", endpoint]
+    if settings.endpoints or "accepted 0" not in settings.limits:
+        words += ["--limits", settings.limits]
+    if task.checksum:
+        words.append("--checksum")
+    if settings.fast_open:
+        words.append("--fast-open")
+    return [sys.executable, "-m", "testbed.cli", side, *words]
+
+
+def _linux_end(records: Sequence[dict[str, Any]]) -> End:
+    last = records[-1]
+    if last["event"] != "result":
+        return End("linux", error=f"ended behind {last['event']}")
+    return End(
+        "linux",
+        verdict=last.get("verdict", ""),
+        intact=last["intact"],
+        sent=last["sent"],
+        received=last["received"],
+        subflows=last["subflows"],
+        checksum=last.get("checksum"),
+        error=last["error"],
+        seconds=last["seconds"],
+        flows=tuple(last["flows"]),
+    )
+
+
+def _our_end(records: Sequence[dict[str, Any]]) -> End:
+    found = [record for record in records if "verdict" in record]
+    if not found:
+        return End("ours", error="no connection")
+    last = found[-1]
+    return End(
+        "ours",
+        verdict=last["verdict"],
+        intact=last["intact"],
+        sent=last["bytes_sent"],
+        received=last["bytes_received"],
+        subflows=last["subflows"],
+        checksum=last.get("checksum"),
+        error="" if last["verdict"] in ("mptcp", "fallback", "tcp") else last["reason"],
+        seconds=last["seconds"],
+        counters=records[-1]["counters"],
+    )
+
+
+COMMANDS: dict[str, Callable[[str, Task], list[str]]] = {"linux": _linux, "ours": _ours}
+READERS: dict[str, Callable[[Sequence[dict[str, Any]]], End]] = {"linux": _linux_end, "ours": _our_end}

@@ -1,0 +1,201 @@
+"""Runs cells one after the other in one lab, and says what was seen of each.
+
+Decides the order of a cell: settings, server, client, what happens half-way, the ends' accounts, the
+kernel's counters. A lab serves until a cell fails in it: then the next gets a fresh one, so that nothing of a
+failure reaches another cell. Knows nothing of tables and progress.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+
+from testbed.errors import MachineError, RunFailed
+from testbed.net import Lab
+from testbed.oracle import kernel, network
+from testbed.oracle.cells import Cell
+from testbed.oracle.outcome import End, Outcome, differences
+from testbed.oracle.peers import PATIENCE, Peer, Settings, Task
+from testbed.oracle.scenarios import SCENARIOS, Unsupported
+
+SIZE = 10_000_000  # bytes each way
+QUICK_SIZE = 1_000_000
+SIDES = ("client", "server")
+_SETTLED_WITHIN = 3.0  # seconds from the end of the programs to the kernel's last connection
+_FIRST_PORT = 21_000
+# Flags of a DSS option with a mapping -> where its checksum stands: RFC 8684 §3.3.
+_CHECKSUM_PLACES = {0x05: 18, 0x07: 22, 0x0D: 22, 0x0F: 26}
+
+
+def run_cells(cells: Sequence[Cell], size: int = SIZE) -> Iterator[Outcome]:
+    """Each as it ends. MachineError where the kernel has no MPTCP."""
+    kernel.check()
+    lab: Lab | None = None
+    ports = itertools.count(_FIRST_PORT)
+    with ExitStack() as stack:
+        for cell in cells:
+            if lab is None:
+                lab = stack.enter_context(Lab(network.plan()))
+            outcome = run_cell(lab, cell, next(ports), size)
+            yield outcome
+            if not outcome.passed:
+                stack.close()
+                lab = None
+
+
+def run_cell(lab: Lab, cell: Cell, port: int, size: int) -> Outcome:
+    began = time.monotonic()
+    scenario = SCENARIOS[cell.scenario]
+    expected = scenario.expect(cell)
+    subflows = expected.subflows if isinstance(expected.subflows, int) else expected.subflows[0]
+    task = Task(
+        cell.family,
+        port,
+        size,
+        subflows,
+        cell.checksum,
+        cell.cookies,
+        scenario.client(cell),
+        scenario.server(cell),
+    )
+    if scenario.midway is not None:
+        linux = [side for side in SIDES if cell.stack(side) == "linux"]
+        task = replace(task, pause=size // 2, pauses=linux[0] if linux else "")
+    stage = _Stage(lab, cell, task)
+    try:
+        ends = stage.play()
+    except Unsupported as problem:
+        return Outcome(cell, unsupported=str(problem), seconds=time.monotonic() - began)
+    except RunFailed as problem:
+        return Outcome(cell, differences=(str(problem),), seconds=time.monotonic() - began)
+    finally:
+        stage.close()
+    found = differences(cell, expected, ends, size, stage.names)
+    seconds = ends["client"].seconds
+    goodput = ends["client"].received * 8 / seconds if seconds else 0.0
+    return Outcome(cell, ends, tuple(found), seconds=time.monotonic() - began, goodput=goodput)
+
+
+class _Stage:
+    """One cell in its lab. See scenarios.Stage for what scenarios may do with it."""
+
+    def __init__(self, lab: Lab, cell: Cell, task: Task) -> None:
+        self.lab, self.cell, self.task = lab, cell, task
+        self.pids = {side: lab.pid(side) for side in SIDES}
+        self.peers: dict[str, Peer] = {}
+        self.names: frozenset[str] = frozenset()
+        self._undo: list[tuple[str, str]] = []
+
+    def play(self) -> dict[str, End]:
+        midway = SCENARIOS[self.cell.scenario].midway
+        for side in SIDES:
+            self.shell(side, kernel.script(self._sysctls(side), self._endpoints(side), self._limits(side)))
+        before = {side: kernel.counters(self.pids[side]) for side in SIDES}
+        self.names = frozenset(before["server"]) - {"MPCurrEstab"}
+        arrived = kernel.bytes_in(self.pids["server"])
+        for side in ("server", "client"):
+            self.peers[side] = Peer(self.lab, side, self.cell.stack(side), self.task)
+            if side == "server":
+                self.peers[side].wait_ready()
+        if midway is not None:
+            self._wait_midway(arrived)
+            midway(self)
+            if self.task.pauses and self.peers[self.task.pauses].process.poll() is None:
+                self.peers[self.task.pauses].tell("go")
+        ends = {side: self.peers[side].account() for side in SIDES}
+        return {side: self._with_counters(side, end, before[side]) for side, end in ends.items()}
+
+    def _sysctls(self, side: str) -> dict[str, int]:
+        cell = self.cell
+        return {
+            "net.mptcp.checksum_enabled": int(cell.checksum),
+            "net.ipv4.tcp_syncookies": 2 if cell.cookies and side == "server" else 0,
+            **self._settings(side).sysctls,
+        }
+
+    def _settings(self, side: str) -> Settings:
+        return self.task.settings(side)
+
+    def _endpoints(self, side: str) -> tuple[str, ...]:
+        return self._settings(side).endpoints if self.cell.stack(side) == "linux" else ()
+
+    def _limits(self, side: str) -> str:
+        return self._settings(side).limits
+
+    def _wait_midway(self, arrived: int) -> None:
+        if self.task.pauses:
+            self.peers[self.task.pauses].wait_midway()
+            return
+        deadline = time.monotonic() + PATIENCE  # two ends of ours: by what the server's cables have carried
+        while kernel.bytes_in(self.pids["server"]) - arrived < self.task.pause:
+            if time.monotonic() > deadline or self.peers["client"].process.poll() is not None:
+                raise RunFailed("half of the bytes never arrived")
+            time.sleep(0.002)
+
+    def _with_counters(self, side: str, end: End, before: dict[str, int]) -> End:
+        if end.stack == "ours":
+            return end
+        deadline = time.monotonic() + _SETTLED_WITHIN
+        while True:
+            now = kernel.since(before, kernel.counters(self.pids[side]))
+            if not now.get("MPCurrEstab") or time.monotonic() > deadline:
+                return replace(end, counters=now)
+            time.sleep(0.005)
+
+    def shell(self, side: str, script: str) -> None:
+        done = self.lab.run(side, ["sh", "-ec", script])
+        if done.returncode:
+            raise MachineError(f"{side} of the lab: {done.stderr.strip()} in\n{script}")
+
+    # ── what scenarios do half-way ──
+
+    def path_manager(self, side: str, words: str) -> None:
+        if self.cell.stack(side) == "linux":
+            self.shell(side, f"ip mptcp {words}")
+        else:
+            raise Unsupported("the path manager of a running program of ours cannot be told anything yet")
+
+    def unplug(self, cable: int) -> None:
+        """Frames go to a hardware address that nobody has."""
+        for side, far in (("client", "server"), ("server", "client")):
+            for nobody in (True, False):
+                mac = "02:07:00:00:ff:ff" if nobody else network.mac(far, cable)
+                lines = [
+                    f"ip neigh replace {network.address(far, cable, family)} lladdr {mac} "
+                    f"dev {network.interface(side, cable)} nud permanent"
+                    for family in (4, 6)
+                ]
+                if nobody:
+                    self.shell(side, "\n".join(lines))
+                else:
+                    self._undo.append((side, "\n".join(lines)))
+
+    def break_checksum(self) -> None:
+        """Of one segment for the server: the option's own, the TCP checksum follows by nft's hand."""
+        rules = [
+            "add table inet oracle",
+            "add chain inet oracle c { type filter hook prerouting priority -300; }",
+        ]
+        for flags, place in _CHECKSUM_PLACES.items():
+            rules.append(
+                f"add rule inet oracle c tcp dport {self.task.port} meta length > 1200 "
+                f"tcp option @30,24,8 {flags} numgen inc mod 4294967295 == 0 "
+                f"tcp option @30,{place * 8},16 set 0x4711"
+            )
+        self.shell("server", "\n".join(f"nft '{rule}'" for rule in rules))
+        self._undo.append(("server", "nft delete table inet oracle"))
+
+    def abort(self, side: str) -> None:
+        if self.cell.stack(side) == "ours":
+            self.peers[side].interrupt()
+        elif side == self.task.pauses:
+            self.peers[side].tell("abort")
+
+    def close(self) -> None:
+        for peer in self.peers.values():
+            peer.close()
+        for side, script in self._undo:
+            self.shell(side, script)

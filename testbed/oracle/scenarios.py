@@ -1,0 +1,288 @@
+"""What else can happen to a connection than a plain transfer: one row for each.
+
+Decides for each scenario the settings of both ends, what happens half-way, and what must come out. The half-
+way mark is the moment when half of the bytes have arrived: a Linux end holds still there until it is told to
+go on. Scenarios that need several addresses have two cables. Knows nothing of how programs are run.
+Read first: RFC 8684 §3.2, §3.3.8, §3.4, §3.5, §3.7; ip-mptcp(8).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from testbed.oracle.cells import PAIRS, TRANSFER, Cell
+from testbed.oracle.expected import MANY, Expected, transfer
+from testbed.oracle.network import address, interface
+from testbed.oracle.peers import Settings
+
+
+class Unsupported(Exception):
+    """A stack has no way to do what a scenario asks of it."""
+
+
+class Stage(Protocol):
+    """A cell half-way, as scenarios see it."""
+
+    cell: Cell
+
+    def path_manager(self, side: str, words: str) -> None:
+        """`endpoint ...` in ip-mptcp's words, carried out at this end."""
+
+    def break_checksum(self) -> None:
+        """One segment of data for the server has a wrong DSS checksum."""
+
+    def unplug(self, cable: int) -> None:
+        """Nothing arrives over this cable any more, and nobody is told."""
+
+    def abort(self, side: str) -> None:
+        """The application goes away without closing."""
+
+
+def _nothing(cell: Cell) -> Settings:
+    return Settings()
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    question: str
+    expect: Callable[[Cell], Expected]
+    client: Callable[[Cell], Settings] = _nothing
+    server: Callable[[Cell], Settings] = _nothing
+    midway: Callable[[Stage], None] | None = None
+    paths: int = 2
+    families: tuple[int, ...] = (4,)
+    checksum: bool = False
+
+
+def endpoint(cell: Cell, side: str, path: int, words: str) -> str:
+    return f"{address(side, path, cell.family)} dev {interface(side, path)} {words}"
+
+
+def with_endpoint(
+    side: str, words: str, limits: str = "subflows 3 add_addr_accepted 0"
+) -> Callable[[Cell], Settings]:
+    """Settings of an end with its second address as an endpoint."""
+    return lambda cell: Settings((endpoint(cell, side, 2, words),), limits)
+
+
+def accepting(cell: Cell) -> Settings:
+    return Settings(limits="subflows 3 add_addr_accepted 3")
+
+
+# ── the plain transfer of the matrix ──
+
+
+def _all_paths(cell: Cell) -> Settings:
+    return Settings(tuple(endpoint(cell, "client", path, "subflow") for path in range(2, cell.paths + 1)))
+
+
+# ── half-way ──
+
+
+def _client_forgets_its_endpoint(stage: Stage) -> None:
+    stage.path_manager("client", "endpoint delete id 2")
+
+
+def _server_forgets_its_endpoint(stage: Stage) -> None:
+    stage.path_manager("server", "endpoint delete id 2")
+
+
+def _client_makes_it_a_backup(stage: Stage) -> None:
+    stage.path_manager("client", "endpoint change id 2 backup")
+
+
+# ── what must come out ──
+
+_ANNOUNCED_CLIENT = {"AddAddr": 1, "EchoAddTx": 1}
+_ANNOUNCED_SERVER = {"AddAddrTx": 1, "EchoAdd": 1}
+# Whether the dead subflow is found stale, and whether its end is still heard of, is a matter of time.
+_DEAD = dict.fromkeys(("SubflowStale", "SubflowRecover", "MPRstTx", "MPRstRx"), (0, MANY))
+
+
+def _announced(cell: Cell) -> Expected:
+    return transfer(cell, joins=1, client=_ANNOUNCED_CLIENT, server=_ANNOUNCED_SERVER)
+
+
+def _announced_port(cell: Cell) -> Expected:
+    if cell.family == 6 and cell.server == "linux":
+        # 30 bytes and 12 of padded timestamps are more than the 40 there are: Linux gives up.
+        return transfer(cell, joins=0, server={"AddAddrTxDrop": 1})
+    return transfer(
+        cell,
+        joins=1,
+        client={**_ANNOUNCED_CLIENT, "PortAdd": 1, "MPJoinPortSynAckRx": 1},
+        server={**_ANNOUNCED_SERVER, "PortAdd": 1, "MPJoinPortSynRx": 1, "MPJoinPortAckRx": 1},
+    )
+
+
+SCENARIOS: dict[str, Scenario] = {
+    TRANSFER: Scenario("Does a transfer over all paths arrive?", transfer, client=_all_paths),
+    "announced": Scenario(
+        "The server announces its second address (ADD_ADDR): does the client echo it and join it?",
+        _announced,
+        client=accepting,
+        server=with_endpoint("server", "id 2 signal"),
+        families=(4, 6),
+    ),
+    "announced-port": Scenario(
+        "The announced address has a port of its own: is it joined there?",
+        _announced_port,
+        client=accepting,
+        server=with_endpoint("server", "id 2 signal port 20999"),
+        families=(4, 6),
+    ),
+    "not-accepted": Scenario(
+        "The client may accept no address: does it echo ADD_ADDR and stay with one subflow?",
+        lambda cell: transfer(cell, joins=0, client=_ANNOUNCED_CLIENT, server=_ANNOUNCED_SERVER),
+        server=with_endpoint("server", "id 2 signal"),
+    ),
+    "refused": Scenario(
+        "The server takes no further subflow: is the join reset and the connection whole?",
+        lambda cell: transfer(
+            cell,
+            joins=0,
+            client={"MPJoinSynTx": 1, "MPJoinSynAckRx": (0, 1), "MPRstRx": (0, 1), "MPRstTx": (0, 1)},
+            server={"MPJoinSynRx": 1, "MPJoinRejected": (0, 1), "MPRstTx": (0, 1), "MPRstRx": (0, 1)},
+        ),
+        client=with_endpoint("client", "id 2 subflow"),
+        server=lambda cell: Settings(limits="subflows 0 add_addr_accepted 0"),
+    ),
+    "not-the-first": Scenario(
+        "The server forbids joins to its first address (flag C) and announces another: which is joined?",
+        _announced,
+        client=lambda cell: Settings(
+            (endpoint(cell, "client", 2, "id 2 subflow"),), "subflows 3 add_addr_accepted 3"
+        ),
+        server=lambda cell: Settings(
+            (endpoint(cell, "server", 2, "id 2 signal"),),
+            sysctls={"net.mptcp.allow_join_initial_addr_port": 0},
+        ),
+    ),
+    "fullmesh": Scenario(
+        "A fullmesh endpoint and an announced address: is every pair joined?",
+        lambda cell: transfer(cell, joins=2, client=_ANNOUNCED_CLIENT, server=_ANNOUNCED_SERVER),
+        client=with_endpoint("client", "id 2 subflow fullmesh", "subflows 3 add_addr_accepted 3"),
+        server=with_endpoint("server", "id 2 signal"),
+    ),
+    "removed": Scenario(
+        "The client loses its second address half-way (REMOVE_ADDR): does the server close that subflow?",
+        lambda cell: transfer(
+            cell, client={"RmAddrTx": 1, "RmSubflow": 1}, server={"RmAddr": 1, "RmSubflow": (0, 1)}
+        ),
+        client=with_endpoint("client", "id 2 subflow"),
+        midway=_client_forgets_its_endpoint,
+        families=(4, 6),
+    ),
+    "withdrawn": Scenario(
+        "The server takes its announced address back half-way: does the client close that subflow?",
+        lambda cell: transfer(
+            cell,
+            client={**_ANNOUNCED_CLIENT, "RmAddr": 1, "RmSubflow": (0, 1)},
+            server={**_ANNOUNCED_SERVER, "RmAddrTx": 1, "RmSubflow": 1},
+        ),
+        client=accepting,
+        server=with_endpoint("server", "id 2 signal"),
+        midway=_server_forgets_its_endpoint,
+    ),
+    "backup": Scenario(
+        "The second subflow is a backup (flag B of MP_JOIN): does it stay idle?",
+        lambda cell: transfer(cell, server={"MPJoinSynBackupRx": 1}, idle=(2,)),
+        client=with_endpoint("client", "id 2 subflow backup"),
+        families=(4, 6),
+    ),
+    "prio": Scenario(
+        "The second subflow becomes a backup half-way (MP_PRIO)",
+        lambda cell: transfer(cell, client={"MPPrioTx": 1}, server={"MPPrioRx": 1}),
+        client=with_endpoint("client", "id 2 subflow"),
+        midway=_client_makes_it_a_backup,
+    ),
+    "fastclose": Scenario(
+        "The client aborts half-way (MP_FASTCLOSE) with two subflows: does the server hear why?",
+        lambda cell: transfer(
+            cell,
+            whole=False,
+            client={"MPFastcloseTx": (1, MANY), "MPRstTx": (1, MANY)},
+            server={"MPFastcloseRx": (1, MANY), "MPRstRx": (1, MANY)},
+        ),
+        client=with_endpoint("client", "id 2 subflow"),
+        midway=lambda stage: stage.abort("client"),
+    ),
+    "checksum-fails": Scenario(
+        "A DSS checksum is wrong on the only subflow (MP_FAIL): does the connection fall back and go on?",
+        lambda cell: transfer(
+            cell,
+            verdict="fallback",
+            client={"MPFailRx": 1, "MPFailTx": (0, 1), "InfiniteMapTx": 1},
+            server={
+                "DataCsumErr": 1,
+                "MPFailTx": 1,
+                "MPFailRx": (0, 1),
+                "InfiniteMapRx": 1,
+                "InfiniteMapTx": (0, 1),
+                "DssFallback": (0, 1),
+            },
+        ),
+        client=lambda cell: Settings(
+            block=10_000
+        ),  # Linux's client deadlocks with data behind the bad segment
+        midway=lambda stage: stage.break_checksum(),
+        paths=1,
+        checksum=True,
+    ),
+    "checksum-fails-on-one": Scenario(
+        "A DSS checksum is wrong on one of two subflows: is that one reset and all data whole?",
+        lambda cell: transfer(
+            cell,
+            client={"MPFailRx": 1, "MPRstRx": 1},
+            server={"DataCsumErr": 1, "MPFailTx": 1, "MPRstTx": 1},
+        ),
+        client=with_endpoint("client", "id 2 subflow"),
+        midway=lambda stage: stage.break_checksum(),
+        checksum=True,
+    ),
+    "fast-open": Scenario(
+        "The client sends data in its SYN (TCP Fast Open), with a cookie from a connection before",
+        lambda cell: Expected(
+            client={"MPCapableSYNTX": 2, "MPCapableSYNACKRX": 2, "TCPFastOpenActive": 1},
+            server={
+                "MPCapableSYNRX": 2,
+                "MPCapableACKRX": 2,
+                "TCPFastOpenPassive": 1,
+                "TCPFastOpenCookieReqd": 1,
+            },
+        ),
+        client=lambda cell: Settings(fast_open=True, sysctls={"net.ipv4.tcp_fastopen": 3}),
+        server=lambda cell: Settings(fast_open=True, sysctls={"net.ipv4.tcp_fastopen": 3}),
+        paths=1,
+    ),
+    "path-dies": Scenario(
+        "The second cable goes dead half-way: does all arrive over the first?",
+        lambda cell: transfer(cell, client=_DEAD, server=_DEAD),
+        client=with_endpoint("client", "id 2 subflow"),
+        midway=lambda stage: stage.unplug(2),
+        families=(4, 6),
+    ),
+    "first-path-dies": Scenario(
+        "The first cable goes dead half-way: does all arrive over the second?",
+        lambda cell: transfer(cell, client=_DEAD, server=_DEAD),
+        client=with_endpoint("client", "id 2 subflow"),
+        midway=lambda stage: stage.unplug(1),
+    ),
+}
+
+
+def scenario_cells() -> list[Cell]:
+    """Every scenario but the matrix's own, with every pair."""
+    return [
+        Cell(client, server, family, scenario.paths, scenario.checksum, scenario=name)
+        for name, scenario in SCENARIOS.items()
+        if name != TRANSFER
+        for client, server in PAIRS
+        for family in scenario.families
+    ]
+
+
+def expected(cell: Cell) -> Expected:
+    return SCENARIOS[cell.scenario].expect(cell)
