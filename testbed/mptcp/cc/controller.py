@@ -26,8 +26,9 @@ class Controller(Protocol):
     ) -> None:
         """`initial_window` in segments. `group`: the connection's other controllers, for coupled ones."""
 
-    def on_ack(self, acked: int, now: int, srtt: int | None, limited: bool) -> None:
-        """New data acknowledged outside recovery. `limited`: the window was in fact used up."""
+    def on_ack(self, acked: int, now: int, srtt: int | None, limited: bool, rtt: int | None = None) -> None:
+        """New data acknowledged outside recovery. `limited`: the window was in fact used up. `rtt`: the
+        newest sample, where there is one."""
 
     def on_loss(self, flight: int, now: int) -> None:
         """Recovery begins with `flight` bytes outstanding: sets ssthresh, leaves cwnd alone."""

@@ -1,14 +1,16 @@
 """CUBIC: the window is a cubic function of the time since the last loss, flat where that loss was.
 
-Decides growth in congestion avoidance and the reduction to 0.7. The paper's W are segments; here all
-windows are bytes, so its C, in segments, meets `mss`. Not done: undoing a reduction that was a mistake.
+Decides growth in congestion avoidance and the reduction to 0.7; hystart.py ends its first slow start. The
+paper's W are segments; here all windows are bytes, so its C, in segments, meets `mss`. Not done: undoing a
+reduction that was a mistake.
 Read first: RFC 9438 §4.
 """
 
 from __future__ import annotations
 
 from testbed.mptcp.cc.group import Group
-from testbed.mptcp.cc.window import Window
+from testbed.mptcp.cc.hystart import HyStart
+from testbed.mptcp.cc.window import NO_THRESHOLD, Window
 
 BETA = 0.7  # RFC 9438 §4.6
 C = 0.4  # segments per second cubed, RFC 9438 §5.1
@@ -17,7 +19,7 @@ SECOND = 1_000_000_000
 
 
 class Cubic(Window):
-    __slots__ = ("_credit", "_elapsed", "_k", "_last", "_prior", "_w_est", "_w_max")
+    __slots__ = ("_credit", "_elapsed", "_hystart", "_k", "_last", "_prior", "_w_est", "_w_max")
 
     meaning = "fast back to the window of the last loss, slow around it, fast beyond"
     source = "RFC 9438 §4"
@@ -26,6 +28,7 @@ class Cubic(Window):
         self, mss: int, initial_window: int, lost_syn: bool = False, group: Group | None = None
     ) -> None:
         super().__init__(mss, initial_window, lost_syn, group)
+        self._hystart = HyStart()
         self._w_max: float | None = None  # None: the next stage starts flat
         self._prior = 0  # cwnd before the last reduction
         self._last: int | None = None  # the last ACK of the present stage; None: a stage is to begin
@@ -56,6 +59,15 @@ class Cubic(Window):
 
     def _reduced(self, flight: int) -> int:
         return max(int(flight * BETA), 2 * self.mss)
+
+    def _slow_start(self, acked: int, rtt: int | None) -> None:
+        """As slow as HyStart++ says. No loss ended it, so the next stage starts flat (RFC 9438 §4.10)."""
+        if rtt is None or self.ssthresh != NO_THRESHOLD:
+            super()._slow_start(acked, rtt)
+            return
+        super()._slow_start(acked // self._hystart.divisor(acked, self.cwnd, rtt), rtt)
+        if self._hystart.done:
+            self.ssthresh = self.cwnd
 
     def _avoid(self, acked: int, now: int) -> None:
         if self._last is None:

@@ -51,9 +51,9 @@ class Olia(NewReno):
         super().__init__(mss, initial_window, lost_syn, group)
         self._before = self._since = 0  # bytes delivered between the last two losses, and since the last
 
-    def on_ack(self, acked: int, now: int, srtt: int | None, limited: bool) -> None:
+    def on_ack(self, acked: int, now: int, srtt: int | None, limited: bool, rtt: int | None = None) -> None:
         self._since += acked
-        super().on_ack(acked, now, srtt, limited)
+        super().on_ack(acked, now, srtt, limited, rtt)
 
     def on_loss(self, flight: int, now: int) -> None:
         self._lost()

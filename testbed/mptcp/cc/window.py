@@ -36,13 +36,14 @@ class Window:
         if group is not None:
             group.join(self)
 
-    def on_ack(self, acked: int, now: int, srtt: int | None, limited: bool) -> None:
+    def on_ack(self, acked: int, now: int, srtt: int | None, limited: bool, rtt: int | None = None) -> None:
         """A window that was not used up says nothing about the path (RFC 7661 §1)."""
         self.srtt = srtt
+        self.recovering = False
         if not limited:
             return
         if self.cwnd < self.ssthresh:
-            self._slow_start(acked)
+            self._slow_start(acked, rtt)
         else:
             self._avoid(acked, now)
 
@@ -69,9 +70,9 @@ class Window:
     @property
     def steady(self) -> int:
         """What others should take for this window: in recovery cwnd is the subflow's own business."""
-        return self.ssthresh if self.recovering else self.cwnd
+        return min(self.ssthresh, self.cwnd) if self.recovering else self.cwnd
 
-    def _slow_start(self, acked: int) -> None:
+    def _slow_start(self, acked: int, rtt: int | None) -> None:
         """Twice the window for a window acknowledged.
 
         Departs from RFC 5681 §3.1, one segment for each ACK, because one ACK answers every second segment
