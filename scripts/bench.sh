@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# `make bench`: experiments/bulk.yaml in the simulator and, where one can be had, in a lab, one run at a time.
+# `make bench`: experiments/bulk.yaml in the simulator and, where one can be had, in a lab, one run at a time;
+# then the datapath without any shaping, beside Linux's own.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -13,3 +14,8 @@ for net in sim mininet; do
     echo "== $net"
     .venv/bin/python scripts/bench.py results/bench-$net
 done
+
+if [ "$(.venv/bin/testbed doctor --way)" != sim ]; then
+    echo "== datapath"
+    .venv/bin/testbed bench datapath --profile
+fi

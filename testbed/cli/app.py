@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from testbed.cli import captures, interop, machine, model, programs, results, run, topo, words
+from testbed.cli import bench, captures, interop, machine, model, programs, results, run, topo, words
 
 app = typer.Typer(
     name="testbed",
@@ -25,5 +25,6 @@ app.command("ladder")(captures.ladder)
 app.command("results")(results.results)
 app.command("report")(results.report)
 app.add_typer(model.app, name="model")
+app.add_typer(bench.app, name="bench")
 app.command("explain")(words.explain)
 app.command("doctor")(machine.doctor)

@@ -1,0 +1,45 @@
+"""`testbed bench`: how fast the stack is on this machine, beside Linux's own."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="How fast the stack is on this machine.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.callback()
+def bench() -> None:
+    """How fast the stack is on this machine, beside Linux's own."""
+
+
+@app.command()
+def datapath(
+    rounds: Annotated[int, typer.Option(help="How often each stack has its turn.")] = 5,
+    size: Annotated[str, typer.Option(metavar="SIZE", help="Bytes per transfer of ours.")] = "64MB",
+    linux_size: Annotated[str, typer.Option(metavar="SIZE", help="Bytes per transfer of Linux.")] = "1GB",
+    paths: Annotated[int, typer.Option(help="Cables between the two hosts.")] = 2,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Then once more, to say where our time goes.")
+    ] = False,
+    no_offload: Annotated[bool, typer.Option("--no-offload", help="Single packets on our side.")] = False,
+) -> None:
+    """One connection as fast as it goes over plain cables, our stack and Linux's MPTCP taking turns."""
+    from testbed.bench import Arguments, measure, profile_of, summary
+    from testbed.runner import size as bytes_of
+
+    arguments = Arguments(
+        rounds=rounds,
+        size=bytes_of(linux_size),
+        own_size=bytes_of(size),
+        paths=paths,
+        gso_max_size=0 if no_offload else 1 << 16,
+        profile=profile,
+    )
+    outcome = measure(arguments, progress=lambda text: print(text, file=sys.stderr, flush=True))
+    print("\n".join(summary(outcome)))
+    if outcome.profiled is not None:
+        for end in ("sender", "receiver"):
+            print("\n".join(["", *profile_of(end, getattr(outcome.profiled, end))]))
