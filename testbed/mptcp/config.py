@@ -58,6 +58,7 @@ class LostThirdAck(StrEnum):
 class TcpConfig:
     mss: int = 1460  # what we announce over IPv4; over IPv6, whose header is longer, 20 less
     timestamps: bool = True
+    sack: bool = True  # selective acknowledgement (RFC 2018)
     window_scale: int | None = 7  # None: do not offer the option
     receive_buffer: int = 1 << 20
     send_buffer: int = 1 << 20

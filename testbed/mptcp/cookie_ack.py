@@ -52,7 +52,7 @@ def connection_from_cookie(
     tcb.irs = client_isn
     agree(tcb, _options_back(segment, remembered.mss), now)
     tcb.move(State.SYN_RECEIVED)
-    tcb.snd_nxt = tcb.snd_max = 1
+    tcb.snd_nxt = 1
     tcb.rcv_adv = 1 + config.tcp.syn_window
     tcb.last_ack_sent = 1
     tcb.echo_is_cookie = True

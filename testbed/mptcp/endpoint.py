@@ -166,7 +166,7 @@ class Endpoint:
         if conn is None:
             return
         tcb = conn.tcb
-        if not tcb.snd_una <= tcb.ack_offset(too_big.seq) < tcb.snd_max:
+        if not tcb.snd_una <= tcb.ack_offset(too_big.seq) < tcb.snd_nxt:
             self._context.count("OutOfWindowIcmps")
             return
         tcb.path_mtu_lowered(too_big.mtu)

@@ -24,6 +24,7 @@ from testbed.mptcp.wire import (
     MaximumSegmentSize,
     MpCapable,
     Option,
+    SackPermitted,
     Segment,
     Timestamps,
     WindowScale,
@@ -143,6 +144,8 @@ def answer_with_cookie(listener: Listener, context: Context, now: int, segment: 
     isn = listener.jar.make(now, tuple_, segment.seq, syn.mss)
     options: list[Option] = [MaximumSegmentSize(config.tcp.mss_from(segment.dst))]
     if config.tcp.timestamps and syn.timestamp is not None:
+        if syn.sack and config.tcp.sack:
+            options.append(SackPermitted())
         if syn.window_shift is not None and config.tcp.window_scale is not None:
             options.append(WindowScale(config.tcp.window_scale))
         clock = timestamp_at(now, listener.jar.timestamp_offset(tuple_))

@@ -21,10 +21,12 @@ from testbed.mptcp.tcp.output import (
     room_for_new,
     span_sent,
 )
+from testbed.mptcp.tcp.sack import sack_due, sack_option
 from testbed.mptcp.tcp.state import SYNCHRONIZED, State
 from testbed.mptcp.tcp.timers import syn_sent
 from testbed.mptcp.wire import ACK, FIN, PSH, RST, SYN, Dss, MpCapable, Option, Segment, Timestamps
 from testbed.mptcp.wire.checksum import dss_checksum, residue
+from testbed.mptcp.wire.options import MAX_OPTION_BYTES
 
 TIMESTAMP_BYTES = 10
 DATA_FIN_LENGTH = 1
@@ -45,7 +47,9 @@ def next_segment(conn: Connection, now: int) -> Segment | None:
         return _ack(conn, now)  # no room beside data
     if not _third_ack_comes_first(conn):
         _map_new_data(conn)
-        span = next_span(tcb, lambda ssn: _most(conn, ssn))
+        if sack_due(tcb):
+            return _ack(conn, now)
+        span = next_span(tcb, lambda ssn: _most(conn, ssn), now)
         if span is not None:
             return _data(conn, now, span)
     if tcb.ack_now or closing.data_fin_is_owed(conn):
@@ -225,8 +229,11 @@ def _ack(conn: Connection, now: int) -> Segment:
         options.append(conn.send_fail)
         conn.send_fail = None
         conn.context.count("MPFailTx")
-    # While data is being resent, SND.NXT lies behind what the peer may have: an ACK there would be dropped.
-    return _segment(conn, conn.tcb.wire_seq(conn.tcb.snd_max), ACK, tuple(options))
+    if conn.tcb.sack_on:
+        sack = sack_option(conn.tcb, MAX_OPTION_BYTES - sum(len(one.encode()) for one in options))
+        if sack is not None:
+            options.append(sack)
+    return _segment(conn, conn.tcb.wire_seq(conn.tcb.snd_nxt), ACK, tuple(options))
 
 
 def _ack_options(conn: Connection, now: int) -> list[Option]:
@@ -289,7 +296,7 @@ def _syn(conn: Connection, now: int) -> Segment:
 def _reset(conn: Connection, now: int) -> Segment:
     options = conn.reset_options or ()
     conn.reset_options = None
-    return _segment(conn, conn.tcb.wire_seq(conn.tcb.snd_max), RST | ACK, options)
+    return _segment(conn, conn.tcb.wire_seq(conn.tcb.snd_nxt), RST | ACK, options)
 
 
 def _segment(

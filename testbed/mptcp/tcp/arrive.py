@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 from testbed.mptcp.config import MILLISECOND, SECOND
 from testbed.mptcp.tcp.handshake import agree, read_syn_options
+from testbed.mptcp.tcp.loss import acknowledged
+from testbed.mptcp.tcp.sack import came_twice, forget_blocks, read_blocks, took_out_of_order
 from testbed.mptcp.tcp.state import MAY_RECEIVE_DATA, State
 from testbed.mptcp.tcp.tcb import Tcb
 from testbed.mptcp.wire import ACK, FIN, RST, SYN, Segment, Timestamps
@@ -87,7 +89,7 @@ def _in_syn_sent(tcb: Tcb, now: int, segment: Segment) -> Arrival:
         tcb.syn_due = True
         return arrival
     arrival.acked = 1
-    tcb.snd_una = tcb.snd_nxt = tcb.snd_max = 1
+    tcb.snd_una = tcb.snd_nxt = 1
     if not tcb.lost_syn and tcb.timed is not None:
         tcb.rtt.sample(now - tcb.timed[1])
     else:
@@ -122,7 +124,7 @@ def _timestamp_is_fresh(
         return True
     if seq_lt(timestamp.value, tcb.ts_recent) and now - tcb.paws_at < TS_RECENT_LIFE:
         arrival.dropped = "old timestamp (PAWS)"
-        tcb.ack_now = True
+        _refuse(tcb, now, segment, arrival)
         return False
     return True
 
@@ -150,10 +152,23 @@ def _sequence_is_acceptable(tcb: Tcb, now: int, segment: Segment, arrival: Arriv
         arrival.dropped = "RST outside the window"
         return False
     arrival.dropped = "sequence number outside the window"
-    tcb.ack_now = True
+    _refuse(tcb, now, segment, arrival)
     if tcb.state is State.TIME_WAIT and segment.flags & FIN:
         tcb.time_wait_at = now + tcb.config.time_wait
     return False
+
+
+def _refuse(tcb: Tcb, now: int, segment: Segment, arrival: Arrival) -> None:
+    """An unacceptable segment is answered with an ACK (RFC 9293 §3.10.7.4). One without data not more
+    often than a challenge (RFC 5961 §7): two sides that find each other's ACKs unacceptable would never
+    stop. With data it is a retransmission, and its sender must hear that it was needless."""
+    if segment.flags & SYN or not segment.seq_length:
+        if tcb.refused_at is not None and now - tcb.refused_at < CHALLENGE_INTERVAL:
+            return
+        tcb.refused_at = now
+    elif arrival.offset < tcb.rcv_nxt:
+        came_twice(tcb, arrival.offset, min(arrival.offset + segment.seq_length, tcb.rcv_nxt))
+    tcb.ack_now = True
 
 
 def _challenge(tcb: Tcb, now: int) -> None:
@@ -193,12 +208,12 @@ def _acknowledgement(
         return False
     ack = tcb.ack_offset(segment.ack)
     if tcb.state is State.SYN_RECEIVED:
-        if not tcb.snd_una < ack <= tcb.snd_max:
+        if not tcb.snd_una < ack <= tcb.snd_nxt:
             arrival.dropped = "the ACK is not for our SYN/ACK"
             arrival.answer_reset = True
             return False
         _become_established(tcb, arrival)
-    elif ack > max(tcb.snd_max, tcb.probe_max) or ack < tcb.snd_una - tcb.max_snd_wnd:
+    elif ack > max(tcb.snd_nxt, tcb.probe_max) or ack < tcb.snd_una - tcb.max_snd_wnd:
         arrival.dropped = "ACK outside what was sent"
         _challenge(tcb, now)
         return False
@@ -207,16 +222,10 @@ def _acknowledgement(
         tcb.ts_recent, tcb.paws_at = timestamp.value, now
     window = segment.window << tcb.snd_wscale
     if ack > tcb.snd_una:
-        _advance(tcb, now, ack, timestamp, arrival)
-    elif (
-        ack == tcb.snd_una
-        and tcb.flight > 0
-        and not segment.payload
-        and not segment.flags & FIN
-        and window == tcb.snd_wnd
-        and counts_as_duplicate
-    ):
-        tcb.recovery.on_duplicate(tcb.snd_una, tcb.snd_max, tcb.flight, now, tcb.cc)
+        _advance(tcb, now, ack, segment, timestamp, arrival)
+    elif ack == tcb.snd_una and (tcb.snd_nxt > ack or tcb.recovery.can_undo):
+        same = window == tcb.snd_wnd and not segment.payload and not segment.flags & FIN
+        _loss(tcb, now, ack, segment, timestamp, same and counts_as_duplicate)
     if ack >= tcb.snd_una and (
         tcb.snd_wl1 < arrival.offset or (tcb.snd_wl1 == arrival.offset and tcb.snd_wl2 <= ack)
     ):
@@ -233,28 +242,33 @@ def _become_established(tcb: Tcb, arrival: Arrival) -> None:
     arrival.established = True
 
 
-def _advance(tcb: Tcb, now: int, ack: int, timestamp: Timestamps | None, arrival: Arrival) -> None:
+def _advance(
+    tcb: Tcb, now: int, ack: int, segment: Segment, timestamp: Timestamps | None, arrival: Arrival
+) -> None:
     """New data is acknowledged: RTT, loss recovery, timer, and the moves that an acknowledged FIN makes."""
-    cc = tcb.cc
-    limited = tcb.flight + cc.mss > cc.cwnd or (cc.cwnd < cc.ssthresh and 2 * tcb.flight >= cc.cwnd)
     arrival.acked = ack - tcb.snd_una
     if tcb.timed is not None and ack >= tcb.timed[0]:
         tcb.rtt.sample(now - tcb.timed[1])
         tcb.timed = None
     elif tcb.timed is None and timestamp is not None:
         _sample_from_echo(tcb, now, timestamp)
-    tcb.snd_una = ack
-    tcb.snd_nxt = max(tcb.snd_nxt, ack)
-    tcb.snd_max = max(tcb.snd_max, ack)
     tcb.data_attempts = 0
-    partial = tcb.recovery.on_advance(ack, arrival.acked, tcb.flight, now, tcb.rtt.srtt, limited, cc)
-    outstanding = tcb.snd_max > ack
-    if not outstanding:
-        tcb.rto_at = None
-    elif not partial or tcb.rto_at is None:
-        tcb.rto_at = now + tcb.rtt.rto
+    _loss(tcb, now, ack, segment, timestamp, duplicate=False)
+    if tcb.snd_nxt == ack:
+        tcb.rto_at = None  # RFC 6298 (5.2)
+    elif tcb.rto_at is None or not tcb.recovery.is_slow:
+        tcb.rto_at = now + tcb.rtt.rto  # RFC 6298 (5.3)
     if tcb.fin_queued and ack > tcb.snd_end:
         _fin_acknowledged(tcb, now, arrival)
+
+
+def _loss(
+    tcb: Tcb, now: int, ack: int, segment: Segment, timestamp: Timestamps | None, duplicate: bool
+) -> None:
+    blocks = read_blocks(tcb, segment) if tcb.sack_on else []
+    age = seq_diff(tcb.timestamp(now), timestamp.echo) if timestamp is not None and timestamp.echo else -1
+    duplicate = duplicate and not tcb.sack_on and tcb.snd_nxt > ack
+    acknowledged(tcb, now, ack, blocks, age if age >= 0 else None, duplicate)
 
 
 def _sample_from_echo(tcb: Tcb, now: int, timestamp: Timestamps) -> None:
@@ -307,6 +321,8 @@ def _text_and_fin(tcb: Tcb, now: int, segment: Segment, arrival: Arrival) -> Non
         had_hole = tcb.reassembly.held > 0
         if payload:
             arrival.data = tcb.reassembly.insert(arrival.offset, payload)
+            if tcb.sack_blocks or arrival.offset != arrival.data_at:
+                _remember(tcb, arrival, arrival.offset + len(payload))
         if not arrival.data or had_hole or arrival.offset != arrival.data_at:
             tcb.ack_now = True  # out of order, fills a hole, or seen before
         tcb.bytes_since_ack += len(arrival.data)
@@ -319,6 +335,17 @@ def _text_and_fin(tcb: Tcb, now: int, segment: Segment, arrival: Arrival) -> Non
         tcb.ack_now = True
     if tcb.rcv_fin is not None and tcb.reassembly.next == tcb.rcv_fin:
         _take_fin(tcb, now, arrival)
+
+
+def _remember(tcb: Tcb, arrival: Arrival, end: int) -> None:
+    """For SACK: what came out of order, and what came before."""
+    if arrival.offset > arrival.data_at:
+        took_out_of_order(tcb, arrival.offset, end)
+        return
+    if arrival.offset < arrival.data_at:
+        came_twice(tcb, arrival.offset, min(end, arrival.data_at))
+    if tcb.sack_blocks:
+        forget_blocks(tcb)
 
 
 def _take_fin(tcb: Tcb, now: int, arrival: Arrival) -> None:

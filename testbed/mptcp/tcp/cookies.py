@@ -2,7 +2,7 @@
 
 Decides the cookie, the MPTCP key that goes with it, and what an ACK must bring back. Keeps no state
 but its secrets. Layout as in Linux: a per-tuple hash plus the client's ISN, a minute counter in the top
-byte, the MSS index in the low 24 bits; the window scale rides in the low 6 bits of the timestamp.
+byte, the MSS index in the low 24 bits; window scale and SACK ride in the low 6 bits of the timestamp.
 Read first: RFC 4987 §3.6, draft-paasch-mptcp-syncookies-02 §2 and §3.1.1 (the verifiable key).
 """
 
@@ -24,6 +24,7 @@ MSS_TABLE_V6 = (1220, 1420, 1440, 8940)
 _OPTION_BITS = 6
 _OPTION_MASK = (1 << _OPTION_BITS) - 1
 _NO_WINDOW_SCALE = 0xF
+_SACK = 0x10
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +132,7 @@ def _counted(count: int, client_isn: int) -> int:
 def stamp_options(timestamp: int, syn: SynOptions) -> int:
     """`timestamp` with the SYN's options in its low bits, never later than the real one."""
     shift = _NO_WINDOW_SCALE if syn.window_shift is None else min(syn.window_shift, 14)
-    stamped = (timestamp & ~_OPTION_MASK) | shift
+    stamped = (timestamp & ~_OPTION_MASK) | shift | (_SACK if syn.sack else 0)
     if stamped > timestamp:
         stamped -= 1 << _OPTION_BITS
     return stamped & MASK32
@@ -140,7 +141,7 @@ def stamp_options(timestamp: int, syn: SynOptions) -> int:
 def unstamp_options(echo: int, mss: int, timestamp: int) -> SynOptions:
     """The SYN's options from the timestamp that came back. `timestamp` is the client's TSval now."""
     shift = echo & 0xF
-    return SynOptions(mss, None if shift == _NO_WINDOW_SCALE else shift, timestamp)
+    return SynOptions(mss, None if shift == _NO_WINDOW_SCALE else shift, timestamp, bool(echo & _SACK))
 
 
 def timestamp_at(now: int, offset: int) -> int:

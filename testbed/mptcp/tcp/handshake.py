@@ -1,7 +1,7 @@
 """What SYN and SYN/ACK say, and what is agreed from them.
 
-Decides MSS, window scale and timestamps of a subflow. MP_CAPABLE in the same packets belongs to
-capable.py. Read first: RFC 9293 §3.7.1, RFC 7323 §2-3.
+Decides MSS, window scale, timestamps and SACK of a subflow. MP_CAPABLE in the same packets belongs to
+capable.py. Read first: RFC 9293 §3.7.1, RFC 7323 §2-3, RFC 2018 §2.
 """
 
 from __future__ import annotations
@@ -9,7 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from testbed.mptcp.tcp.tcb import Tcb
-from testbed.mptcp.wire import MaximumSegmentSize, Option, Segment, Timestamps, WindowScale
+from testbed.mptcp.wire import (
+    MaximumSegmentSize,
+    Option,
+    SackPermitted,
+    Segment,
+    Timestamps,
+    WindowScale,
+)
 
 MAX_WINDOW_SHIFT = 14  # RFC 7323 §2.3
 
@@ -21,10 +28,12 @@ class SynOptions:
     mss: int | None = None
     window_shift: int | None = None
     timestamp: int | None = None
+    sack: bool = False
 
 
 def read_syn_options(segment: Segment) -> SynOptions:
     mss = shift = timestamp = None
+    sack = False
     for option in segment.options:
         if isinstance(option, MaximumSegmentSize):
             mss = option.value
@@ -32,7 +41,9 @@ def read_syn_options(segment: Segment) -> SynOptions:
             shift = min(option.shift, MAX_WINDOW_SHIFT)
         elif isinstance(option, Timestamps):
             timestamp = option.value
-    return SynOptions(mss, shift, timestamp)
+        elif isinstance(option, SackPermitted):
+            sack = True
+    return SynOptions(mss, shift, timestamp, sack)
 
 
 def agree(tcb: Tcb, peer: SynOptions, now: int) -> None:
@@ -45,6 +56,7 @@ def agree(tcb: Tcb, peer: SynOptions, now: int) -> None:
     else:
         tcb.wscale_on = False
         tcb.snd_wscale = tcb.rcv_wscale = 0
+    tcb.sack_on = tcb.config.sack and peer.sack
     tcb.ts_on = tcb.config.timestamps and peer.timestamp is not None
     if tcb.ts_on and peer.timestamp is not None:
         tcb.ts_recent = peer.timestamp
@@ -54,6 +66,8 @@ def agree(tcb: Tcb, peer: SynOptions, now: int) -> None:
 def syn_options(tcb: Tcb, now: int) -> tuple[Option, ...]:
     """For our SYN: all that the configuration offers."""
     options: list[Option] = [MaximumSegmentSize(tcb.config.mss_from(tcb.local[0]))]
+    if tcb.config.sack:
+        options.append(SackPermitted())
     if tcb.config.window_scale is not None:
         options.append(WindowScale(tcb.config.window_scale))
     if tcb.config.timestamps:
@@ -64,6 +78,8 @@ def syn_options(tcb: Tcb, now: int) -> tuple[Option, ...]:
 def synack_options(tcb: Tcb, now: int) -> tuple[Option, ...]:
     """For our SYN/ACK: only what the SYN offered (RFC 7323 §2.2, §3.2)."""
     options: list[Option] = [MaximumSegmentSize(tcb.config.mss_from(tcb.local[0]))]
+    if tcb.sack_on:
+        options.append(SackPermitted())
     if tcb.wscale_on:
         options.append(WindowScale(tcb.rcv_wscale))
     if tcb.ts_on:

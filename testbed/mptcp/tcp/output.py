@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from testbed.mptcp.tcp.recovery import Phase
 from testbed.mptcp.tcp.state import MAY_SEND_DATA, State
 from testbed.mptcp.tcp.tcb import Tcb
 
@@ -28,28 +29,28 @@ class Span:
 def room_for_new(tcb: Tcb, queued: int, most: int) -> int:
     """How many of `queued` new bytes to commit to one segment now; 0 means wait.
 
-    `most` is a full segment's payload. Avoids silly windows at the sender (RFC 9293 §3.8.6.2.1) and
-    applies Nagle's rule where it is switched on (§3.7.4).
+    `most` is what one segment or frame may carry. What is lost comes first and takes its room, and what
+    was committed and not sent takes some too. Avoids silly windows at the sender (RFC 9293 §3.8.6.2.1)
+    and applies Nagle's rule where it is switched on (§3.7.4).
     """
     if tcb.state not in MAY_SEND_DATA or tcb.fin_queued:
         return 0
-    in_flight = tcb.snd_end - tcb.snd_una
-    count = min(tcb.cc.cwnd - in_flight, tcb.snd_wnd - in_flight, queued, most)
+    board, outstanding = tcb.board, tcb.snd_end - tcb.snd_una
+    in_flight = outstanding - board.sacked - board.presumed
+    count = min(tcb.cc.cwnd - in_flight, tcb.snd_wnd - outstanding, queued, most)
     if count <= 0:
         return 0
-    whole = count == most or (count == queued and not (tcb.config.nagle and in_flight))
-    return count if whole or count * 2 >= tcb.max_snd_wnd else 0
+    if count == most or count >= tcb.mss or (count == queued and not (tcb.config.nagle and outstanding)):
+        return count
+    return count if count * 2 >= tcb.max_snd_wnd else 0
 
 
-def next_span(tcb: Tcb, most: Callable[[int], int]) -> Span | None:
+def next_span(tcb: Tcb, most: Callable[[int], int], now: int) -> Span | None:
     """The next segment to send, or None. `most(offset)` is how much one segment may carry from there."""
     if tcb.state in (State.CLOSED, State.SYN_SENT, State.SYN_RECEIVED, State.TIME_WAIT, State.FIN_WAIT_2):
         return None
-    resend = tcb.recovery.resend
-    if resend is not None:
-        tcb.recovery.resend = None
-        if tcb.snd_una <= resend < tcb.snd_max:
-            return _span(tcb, resend, most, tcb.snd_end - resend)
+    if tcb.board.lost and tcb.snd_wnd:
+        return _lost(tcb, most)  # before anything new
     if tcb.probe:
         tcb.probe = False
         if tcb.snd_end > tcb.snd_una and tcb.snd_wnd == 0:
@@ -59,18 +60,34 @@ def next_span(tcb: Tcb, most: Callable[[int], int]) -> Span | None:
         if tcb.fin_queued and tcb.snd_nxt == tcb.snd_end:
             return Span(tcb.snd_end, 0, fin=True)
         return None
-    usable = min(tcb.cc.cwnd, tcb.snd_wnd) - tcb.flight
+    flight = tcb.flight
+    usable = min(tcb.cc.cwnd - flight, tcb.snd_una + tcb.snd_wnd - tcb.snd_nxt)
     if usable <= 0:
         return None
-    span = _span(tcb, tcb.snd_nxt, most, min(left, usable))
-    if span.length < min(left, most(span.offset)) and tcb.flight > 0:
+    length = min(left, usable, most(tcb.snd_nxt))
+    if length < min(left, most(tcb.snd_nxt)) and length < tcb.mss and flight > 0:
         return None  # the window cuts it: wait for an ACK
-    return span
+    return Span(tcb.snd_nxt, length, fin=tcb.fin_queued and tcb.snd_nxt + length == tcb.snd_end)
 
 
-def _span(tcb: Tcb, offset: int, most: Callable[[int], int], limit: int) -> Span:
-    length = min(limit, most(offset)) if limit > 0 else 0
-    return Span(offset, length, fin=tcb.fin_queued and offset + length == tcb.snd_end)
+def _lost(tcb: Tcb, most: Callable[[int], int]) -> Span | None:
+    """The first bytes that are lost, as many as one segment and the windows take. The first copy of a
+    recovery leaves whatever the window says (RFC 6675 §5 step 4.3)."""
+    stretch = tcb.board.next_lost(most)
+    if stretch is None:
+        return None
+    start, end = stretch
+    data_end = min(end, tcb.snd_end)
+    usable = tcb.cc.cwnd - tcb.flight
+    if not tcb.recovery.out:
+        usable = max(usable, tcb.mss)
+    usable = min(usable, tcb.snd_una + tcb.snd_wnd - start)
+    length = min(data_end - start, usable)
+    if length <= 0 and start < tcb.snd_end:
+        return None
+    if length < data_end - start and length < tcb.mss and tcb.flight > 0:
+        return None
+    return Span(start, max(length, 0), fin=end > data_end and start + length == data_end)
 
 
 def span_sent(tcb: Tcb, now: int, span: Span) -> None:
@@ -79,14 +96,21 @@ def span_sent(tcb: Tcb, now: int, span: Span) -> None:
     if span.probe:
         tcb.probe_max = end
         return
-    if span.offset < tcb.snd_max:
+    again = span.offset < tcb.snd_nxt
+    if again:
+        tcb.board.sent_again(span.offset, end, now)
         tcb.retransmits += 1
         tcb.timed = None
         tcb.resent_timestamp = tcb.timestamp(now)
-    elif tcb.timed is None:
-        tcb.timed = (end, now)
-    tcb.snd_nxt = max(tcb.snd_nxt, end)
-    tcb.snd_max = max(tcb.snd_max, end)
+        if span.offset == tcb.snd_una:
+            tcb.rto_at = None  # restarts with the first segment outstanding (RFC 6675 §6)
+    else:
+        tcb.board.sent(span.offset, end, now)
+        tcb.snd_nxt = end
+        if tcb.timed is None:
+            tcb.timed = (end, now)
+    if tcb.recovery.phase is not Phase.OPEN:
+        tcb.recovery.sent(end - span.offset, again, now)
     if tcb.rto_at is None:
         tcb.rto_at = now + tcb.rtt.rto
     tcb.persist_at = None

@@ -13,9 +13,12 @@ from __future__ import annotations
 from testbed.mptcp.cc import CONTROLLERS, Group
 from testbed.mptcp.config import MILLISECOND, TcpConfig
 from testbed.mptcp.ranges import Reassembly
+from testbed.mptcp.tcp.rack import Rack
 from testbed.mptcp.tcp.recovery import Recovery
 from testbed.mptcp.tcp.rtt import RttEstimator
+from testbed.mptcp.tcp.scoreboard import Scoreboard
 from testbed.mptcp.tcp.state import MOVES, State
+from testbed.mptcp.wire.options import MAX_OPTION_BYTES
 from testbed.mptcp.wire.sequence import MASK32, seq_diff
 
 DEFAULT_MSS = 536  # RFC 9293 §3.7.1 (SHLD-5); 1220 for IPv6
@@ -25,12 +28,14 @@ DEFAULT_MSS_V6 = 1220
 class Tcb:
     __slots__ = (
         "ack_now",
+        "board",
         "bytes_since_ack",
         "cc",
         "challenge_at",
         "config",
         "data_attempts",
         "delayed_ack_at",
+        "dsack",
         "echo_is_cookie",
         "fin_queued",
         "group",
@@ -47,18 +52,22 @@ class Tcb:
         "persist_count",
         "probe",
         "probe_max",
+        "rack",
         "rcv_adv",
         "rcv_fin",
         "rcv_wscale",
         "reassembly",
         "recovery",
+        "refused_at",
         "remote",
+        "reo_at",
         "resent_timestamp",
         "retransmits",
         "rto_at",
         "rtt",
+        "sack_blocks",
+        "sack_on",
         "snd_end",
-        "snd_max",
         "snd_nxt",
         "snd_una",
         "snd_wl1",
@@ -90,7 +99,7 @@ class Tcb:
         self.state = State.CLOSED
         self.iss, self.irs = iss, 0
         # Sending: offsets. snd_end is the end of what was queued; a queued FIN sits there.
-        self.snd_una = self.snd_nxt = self.snd_max = 0
+        self.snd_una = self.snd_nxt = 0
         self.snd_end = 1
         self.fin_queued = False
         self.snd_wnd = self.max_snd_wnd = 0
@@ -110,14 +119,22 @@ class Tcb:
         self.resent_timestamp: int | None = None  # our TSval on the last retransmission
         self.echo_is_cookie = False  # the next echo brings back a SYN cookie's timestamp: no RTT sample
         self.paws_at = 0  # when ts_recent was set
+        # Selective acknowledgement (RFC 2018).
+        self.sack_on = False
+        self.sack_blocks: list[tuple[int, int]] = []  # out of order here, the most recently changed first
+        self.dsack: tuple[int, int] | None = None  # came twice, to be reported
         # Acknowledging.
         self.ack_now = False
         self.bytes_since_ack = 0
         self.delayed_ack_at: int | None = None
         self.challenge_at: int | None = None  # when the last challenge ACK was sent
+        self.refused_at: int | None = None  # when an unacceptable segment was last answered
         # Loss and time.
         self.rtt = RttEstimator(config)
+        self.board = Scoreboard()
+        self.rack = Rack()
         self.recovery = Recovery()
+        self.reo_at: int | None = None  # when RACK looks again at what may be lost
         self.group: Group | None = None  # the connection's controllers, for coupled congestion control
         self.cc = CONTROLLERS[config.congestion](self.mss, config.initial_window)
         self.rto_at: int | None = None
@@ -145,7 +162,9 @@ class Tcb:
 
     @property
     def flight(self) -> int:
-        return self.snd_nxt - self.snd_una
+        """Bytes on their way: sent, and neither acknowledged, SACKed nor lost (RFC 6675 §4's pipe)."""
+        board = self.board
+        return self.snd_nxt - self.snd_una - board.sacked - board.presumed - board.lost
 
     def wire_seq(self, offset: int) -> int:
         return (self.iss + offset) & MASK32
@@ -173,13 +192,12 @@ class Tcb:
         self.mss = max(min(announced if announced is not None else default, own), 64)
 
     def path_mtu_lowered(self, mtu: int) -> None:
-        """Smaller segments from now on. What is in flight was too big and is sent again at once, which is no
-        sign of congestion (RFC 1191 §6.4, RFC 8201 §5.4)."""
+        """Smaller segments from now on. What was too big is sent again at once, which is no sign of
+        congestion (RFC 1191 §6.4, RFC 8201 §5.4)."""
         mss = max(mtu - (60 if self.ipv6 else 40), 64)
         if mss < self.mss:
             self.mss = self.cc.mss = mss
-            self.timed = None
-            self.snd_nxt = self.snd_una
+            self.board.mark_longer_lost(mss - MAX_OPTION_BYTES)
 
     def start_congestion_control(self) -> None:
         """At the end of the handshake, when the MSS is known and whether a SYN was lost."""
@@ -191,7 +209,7 @@ class Tcb:
     def deadline(self) -> int | None:
         """The earliest of the subflow's timers."""
         earliest = self.rto_at
-        for at in (self.delayed_ack_at, self.persist_at, self.time_wait_at):
+        for at in (self.reo_at, self.delayed_ack_at, self.persist_at, self.time_wait_at):
             if at is not None and (earliest is None or at < earliest):
                 earliest = at
         return earliest

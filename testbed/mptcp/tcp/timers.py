@@ -1,13 +1,14 @@
 """What happens when a subflow's deadline passes.
 
 Decides retransmission, giving up, delayed ACKs, probes and the end of TIME-WAIT.
-Read first: RFC 6298 §5, RFC 9293 §3.8.3, §3.8.6.1.
+Read first: RFC 6298 §5, RFC 8985 §6.3, RFC 9293 §3.8.3, §3.8.6.1.
 """
 
 from __future__ import annotations
 
 from enum import Enum
 
+from testbed.mptcp.tcp.loss import reordering_timeout, retransmission_timeout
 from testbed.mptcp.tcp.state import State
 from testbed.mptcp.tcp.tcb import Tcb
 
@@ -31,6 +32,8 @@ def handle_timeout(tcb: Tcb, now: int) -> Expiry:
         tcb.persist_at = None
         tcb.persist_count += 1
         tcb.probe = True
+    if tcb.reo_at is not None and now >= tcb.reo_at:
+        reordering_timeout(tcb, now)
     if tcb.rto_at is not None and now >= tcb.rto_at:
         tcb.rto_at = None
         if tcb.state in (State.SYN_SENT, State.SYN_RECEIVED):
@@ -49,19 +52,17 @@ def _resend_syn(tcb: Tcb) -> Expiry:
 
 
 def _resend_data(tcb: Tcb, now: int) -> Expiry:
-    if tcb.snd_max == tcb.snd_una:
+    if tcb.snd_nxt == tcb.snd_una:
         return Expiry.NOTHING
     tcb.data_attempts += 1
     if tcb.data_attempts >= tcb.config.data_attempts:
         return Expiry.GAVE_UP_SENDING
-    tcb.cc.on_timeout(tcb.flight, tcb.rtt.backoff > 0, now)
-    tcb.recovery.on_timeout(tcb.snd_max)
+    retransmission_timeout(tcb, now)
     tcb.rtt.expired()
     tcb.timed = None
-    tcb.snd_nxt = tcb.snd_una  # go back: without SACK nothing beyond is known to have arrived
+    tcb.rto_at = now + tcb.rtt.rto
     if tcb.snd_wnd == 0:
         tcb.probe = True  # a closed window hides the loss: probing resends the first byte
-        tcb.rto_at = now + tcb.rtt.rto
     return Expiry.NOTHING
 
 
@@ -69,6 +70,6 @@ def syn_sent(tcb: Tcb, now: int) -> None:
     """Book that a SYN or SYN/ACK has left."""
     tcb.syn_due = False
     tcb.syn_count += 1
-    tcb.snd_nxt = tcb.snd_max = max(tcb.snd_max, 1)
+    tcb.snd_nxt = 1
     tcb.timed = (1, now) if tcb.syn_count == 1 else None  # Karn
     tcb.rto_at = now + tcb.rtt.rto
