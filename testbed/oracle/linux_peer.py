@@ -30,6 +30,7 @@ _STORAGE = 128  # sizeof(struct sockaddr_storage)
 
 PERIOD = 65_521  # a prime: no power-of-two slip goes unseen
 CHUNK = 1 << 18
+SMALL_WINDOW = 1 << 16
 BLOCK = random.Random("stream of the oracle").randbytes(PERIOD)
 STREAM = memoryview(BLOCK * (CHUNK // PERIOD + 2))
 
@@ -119,6 +120,8 @@ class Exchange:
             self._move()
         except OSError as error:
             self.error = f"{type(error).__name__}: {error.strerror or error}"
+        except KeyboardInterrupt:
+            self.error = "interrupted"
         return {
             **self.last,
             "subflows": self.most,
@@ -246,6 +249,8 @@ def server(spec: dict[str, Any]) -> None:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if spec.get("fast_open"):
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_FASTOPEN, 16)
+    if spec.get("pause"):  # a small window, so that the client cannot be done before the half
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_WINDOW)
     listener.bind(("", spec["port"]))  # Linux answers MP_JOIN only where something listens
     listener.listen()
     listener.settimeout(spec.get("patience", 20.0))

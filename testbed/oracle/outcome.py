@@ -71,6 +71,8 @@ def differences(
 def _of_end(
     cell: Cell, expected: Expected, side: str, end: End, size: int, names: frozenset[str]
 ) -> list[str]:
+    if end.error and not end.verdict:
+        return [end.error]  # it never got so far as to say more
     found: list[str] = []
     if expected.whole:
         if end.error:

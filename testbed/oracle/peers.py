@@ -25,7 +25,8 @@ from testbed.net import Lab
 from testbed.oracle.network import address
 from testbed.oracle.outcome import End
 
-PATIENCE = 8.0  # seconds without anything from a program
+PATIENCE = 8.0  # seconds that a program waits for its peer; for the program itself a few more
+LAST_WORDS = 3.0
 _LINUX_PEER = Path(__file__).with_name("linux_peer.py")
 
 
@@ -126,12 +127,15 @@ class Peer:
         self._errors.seek(0)
         return self._errors.read().decode(errors="replace").strip()[-600:]
 
-    def account(self) -> End:
-        """What it says of its connection, at its end."""
+    def account(self, patience: float = PATIENCE + 4) -> End:
+        """What it says of its connection, at its end; whoever is silent for so long is interrupted."""
         lines = []
-        with contextlib.suppress(RunFailed):
-            while text := self.line():
-                lines.append(text)
+        for wait in (patience, LAST_WORDS):
+            with contextlib.suppress(RunFailed):
+                while text := self.line(wait):
+                    lines.append(text)
+                break
+            self.interrupt()
         records = [json.loads(text) for text in lines if text.startswith("{")]
         if not records:
             return End(self.stack, error=f"no result; {self.errors()}")

@@ -70,6 +70,10 @@ def records(outcomes: Iterable[Outcome]) -> list[dict[str, Any]]:
     return [{"name": outcome.cell.name, "state": outcome.state, **asdict(outcome)} for outcome in outcomes]
 
 
+def _row(cell: Cell) -> tuple[str, str, str]:
+    return cell.scenario, f"IPv{cell.family}", f"{cell.paths}"
+
+
 def _ours(cell: Cell) -> int:
     return (cell.client, cell.server).count("ours")
 
@@ -103,12 +107,12 @@ def _transfers(outcomes: Sequence[Outcome]) -> str:
 
 def _scenarios(outcomes: Sequence[Outcome]) -> str:
     pairs = list(dict.fromkeys(outcome.cell.pair for outcome in outcomes))
-    found = {(one.cell.scenario, one.cell.family, one.cell.pair): one for one in outcomes}
+    found = {(_row(one.cell), one.cell.pair): one for one in outcomes}
     rows = [
-        [scenario, f"IPv{family}", *(_cell(found.get((scenario, family, pair))) for pair in pairs)]
-        for scenario, family in dict.fromkeys((scenario, family) for scenario, family, _ in found)
+        [*row, *(_cell(found.get((row, pair))) for pair in pairs)]
+        for row in dict.fromkeys(row for row, _ in found)
     ]
-    return _table(["scenario", "family", *(pair.replace("-", " - ") for pair in pairs)], rows)
+    return _table(["scenario", "family", "paths", *(pair.replace("-", " - ") for pair in pairs)], rows)
 
 
 def _differences(outcome: Outcome) -> str:
