@@ -7,7 +7,6 @@ and, with a profile, what of it is reported. The stack is run as `testbed client
 from __future__ import annotations
 
 import cProfile
-import gc
 import os
 import pstats
 from typing import Any
@@ -16,6 +15,7 @@ from testbed.bench.end import Meter, Report, Task, ready, run
 from testbed.drive.divert import Divert
 from testbed.drive.icmp import Icmp
 from testbed.drive.loop import Loop
+from testbed.drive.memory import settle
 from testbed.drive.stop import Stop
 from testbed.drive.tun import Tun
 from testbed.mptcp.config import ClientConfig, Profile, ServerConfig, TcpConfig
@@ -45,8 +45,7 @@ def transfer(task: Task) -> Report:
         application = _sender(task, tcp, divert.ports[0]) if sender else _receiver(task, tcp)
         host = Hosted(Endpoint(entropy=os.urandom), application)
         loop = Loop(host, tun, stop, icmp=icmp)
-        gc.collect()
-        gc.freeze()
+        settle()
         if not sender:
             ready()
         loop.start()

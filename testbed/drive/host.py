@@ -10,7 +10,6 @@ Read first: loop.py, divert.py; testbed/workloads/spec.py for the specification.
 from __future__ import annotations
 
 import argparse
-import gc
 import os
 import sys
 from dataclasses import replace
@@ -22,6 +21,7 @@ from pydantic import TypeAdapter, ValidationError
 from testbed.drive.divert import Divert
 from testbed.drive.icmp import Icmp
 from testbed.drive.loop import Loop
+from testbed.drive.memory import settle
 from testbed.drive.report import write_report
 from testbed.drive.stop import Stop
 from testbed.drive.timer import ask_for_exact_timers
@@ -61,8 +61,7 @@ def run(spec: HostSpec, stop: Stop, *, stay: bool, origin: int | None) -> dict[s
         loop = Loop(host, tun, stop, icmp=icmp, origin=origin)
         loop.watch_input(sys.stdin.fileno())
         ask_for_exact_timers()
-        gc.collect()
-        gc.freeze()
+        settle()
         print("ready", flush=True)
         began = loop.now()
         loop.start()

@@ -17,6 +17,7 @@ from testbed.drive.addresses import addresses_of_host, local_address_towards
 from testbed.drive.divert import Divert
 from testbed.drive.icmp import Icmp
 from testbed.drive.loop import Loop
+from testbed.drive.memory import settle
 from testbed.drive.stop import Stop
 from testbed.drive.timer import ask_for_exact_timers
 from testbed.drive.tun import Tun
@@ -176,6 +177,7 @@ def run_server(
         host = Hosted(Endpoint(entropy=os.urandom), app)
         loop = Loop(host, tun, stop, icmp=icmp)
         ask_for_exact_timers()
+        settle()
         on_ready(addresses)
         loop.start()
         if loop.run(finished):
@@ -207,6 +209,7 @@ def run_client(arguments: ClientArguments) -> Result:
         host = Hosted(Endpoint(entropy=os.urandom), app)
         loop = Loop(host, tun, stop, icmp=icmp)
         ask_for_exact_timers()
+        settle()
         loop.start()
         if loop.run(lambda: host.done):
             loop.run_until_quiet(SECOND // 2)

@@ -13,9 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from testbed.drive.fidelity import LatenessMeter, ResourceMeter
+from testbed.drive.host import within
 from testbed.drive.stop import Stop
 from testbed.drive.timer import Timer, ask_for_exact_timers
 from testbed.drive.wires import is_housekeeping
+from testbed.mptcp.config import ClientConfig, ServerConfig, TcpConfig
+from testbed.workloads import HostSpec
 from testbed.workloads.serving import CHUNK, MOST_HELD, SERVICES, Echo, Http, Source, pattern
 
 MILLISECOND = 1_000_000
@@ -176,3 +179,15 @@ def test_every_service_ends_when_the_peer_does() -> None:
         service = new()
         service.finish()
         assert service.finished
+
+
+@pytest.mark.parametrize(("asked", "granted"), [(0, 0), (30_000, 30_000), (1 << 16, 65_500)])
+def test_a_host_takes_no_larger_frames_than_the_kernel_cuts(asked: int, granted: int) -> None:
+    tcp = TcpConfig(gso_max_size=asked)
+    spec = HostSpec("c", "client", ("10.0.0.1",), ("10.0.0.2",), client=ClientConfig(tcp=tcp))
+    client = within(spec, 65_500).client
+    assert client is not None
+    assert client.tcp.gso_max_size == granted
+    server = within(HostSpec("s", "server", ("10.0.0.2",), (), server=ServerConfig(tcp=tcp)), 0).server
+    assert server is not None
+    assert server.tcp.gso_max_size == 0
