@@ -38,6 +38,7 @@ class Settings:
     limits: str = "subflows 3 add_addr_accepted 0"
     sysctls: Mapping[str, int] = field(default_factory=dict)  # of a Linux end
     fast_open: bool = False
+    both: bool = False  # a Linux end's socket may have subflows of the other address family
     block: int = 0  # a Linux client has at most so many bytes on their way and back, 0: any number
 
 
@@ -163,6 +164,7 @@ def _linux(side: str, task: Task) -> list[str]:
         "subflows": task.subflows,
         "fast_open": settings.fast_open,
         "block": settings.block,
+        "both": settings.both,
         "patience": PATIENCE,
     }
     if side == "client":
@@ -180,7 +182,8 @@ def _ours(side: str, task: Task) -> list[str]:
         words = [f"{brackets}:{task.port}", "--send", str(task.size), "--timeout", str(PATIENCE), *words]
     else:
         cookies = "always" if task.cookies else "off"
-        words = ["--port", str(task.port), "--once", "--syn-cookies", cookies, *words]
+        once = [] if settings.fast_open else ["--once"]
+        words = ["--port", str(task.port), *once, "--syn-cookies", cookies, *words]
     for endpoint in settings.endpoints:
         words += ["--endpoint", endpoint]
     if settings.endpoints or "accepted 0" not in settings.limits:

@@ -112,7 +112,7 @@ class _Stage:
         ends = {"client": self.peers["client"].account()}
         if not ends["client"].verdict:
             self.peers["server"].interrupt()  # nobody will come
-        ends["server"] = self.peers["server"].account(_CLOSED_WITHIN)
+        ends["server"] = self.peers["server"].account(0.5 if self.task.server.fast_open else _CLOSED_WITHIN)
         return {side: self._with_counters(side, end, before[side]) for side, end in ends.items()}
 
     def _sysctls(self, side: str) -> dict[str, int]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from testbed.oracle.cells import PAIRS, TRANSFER, Cell
@@ -86,6 +86,10 @@ def _client_forgets_its_endpoint(stage: Stage) -> None:
     stage.path_manager("client", "endpoint delete id 2")
 
 
+def _client_forgets_its_first_address(stage: Stage) -> None:
+    stage.path_manager("client", f"endpoint delete id 0 {address('client', 1, stage.cell.family)}")
+
+
 def _server_forgets_its_endpoint(stage: Stage) -> None:
     stage.path_manager("server", "endpoint delete id 2")
 
@@ -105,6 +109,8 @@ _FALLEN_BACK = {
     **dict.fromkeys(("DssFallback", "MPFailTx", "MPFailRx", "InfiniteMapRx"), (0, 1)),
     "InfiniteMapTx": (0, MANY),  # Linux says it once, we until it has been acknowledged
 }
+# Linux resets a subflow now and then that it closes with data on it that came by the other one as well.
+_LATE_RESET = dict.fromkeys(("MPRstTx", "MPRstRx"), (0, 1))
 
 
 def _announced(cell: Cell) -> Expected:
@@ -137,6 +143,15 @@ SCENARIOS: dict[str, Scenario] = {
         _announced_port,
         client=accepting,
         server=with_endpoint("server", "id 2 signal port 20999"),
+        families=(4, 6),
+    ),
+    "other-family": Scenario(
+        "The server announces an address of the other family: is it joined?",
+        _announced,
+        client=lambda cell: Settings(limits="subflows 3 add_addr_accepted 3", both=True),
+        server=lambda cell: Settings(
+            (endpoint(replace(cell, family=10 - cell.family), "server", 2, "id 2 signal"),), both=True
+        ),
         families=(4, 6),
     ),
     "not-accepted": Scenario(
@@ -181,6 +196,14 @@ SCENARIOS: dict[str, Scenario] = {
         midway=_client_forgets_its_endpoint,
         families=(4, 6),
     ),
+    "first-removed": Scenario(
+        "The client loses its first address half-way (REMOVE_ADDR of id 0): does all go on over the second?",
+        lambda cell: transfer(
+            cell, client={"RmAddrTx": 1, "RmSubflow": 1}, server={"RmAddr": 1, "RmSubflow": (0, 1)}
+        ),
+        client=with_endpoint("client", "id 2 subflow"),
+        midway=_client_forgets_its_first_address,
+    ),
     "withdrawn": Scenario(
         "The server takes its announced address back half-way: does the client close that subflow?",
         lambda cell: transfer(
@@ -198,9 +221,17 @@ SCENARIOS: dict[str, Scenario] = {
         client=with_endpoint("client", "id 2 subflow backup"),
         families=(4, 6),
     ),
+    "backup-takes-over": Scenario(
+        "The second subflow is a backup and the first cable goes dead half-way: does all arrive by the backup?",
+        lambda cell: transfer(cell, client=_DEAD, server={**_DEAD, "MPJoinSynBackupRx": 1}),
+        client=with_endpoint("client", "id 2 subflow backup"),
+        midway=lambda stage: stage.unplug(1),
+    ),
     "prio": Scenario(
         "The second subflow becomes a backup half-way (MP_PRIO)",
-        lambda cell: transfer(cell, client={"MPPrioTx": 1}, server={"MPPrioRx": 1}),
+        lambda cell: transfer(
+            cell, client={"MPPrioTx": 1, **_LATE_RESET}, server={"MPPrioRx": 1, **_LATE_RESET}
+        ),
         client=with_endpoint("client", "id 2 subflow"),
         midway=_client_makes_it_a_backup,
     ),
