@@ -222,7 +222,7 @@ SCENARIOS: dict[str, Scenario] = {
         families=(4, 6),
     ),
     "backup-takes-over": Scenario(
-        "The second subflow is a backup and the first cable goes dead half-way: does all arrive by the backup?",
+        "The second subflow is a backup and the first cable goes dead half-way: does it take over?",
         lambda cell: transfer(cell, client=_DEAD, server={**_DEAD, "MPJoinSynBackupRx": 1}),
         client=with_endpoint("client", "id 2 subflow backup"),
         midway=lambda stage: stage.unplug(1),
