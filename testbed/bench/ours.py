@@ -1,6 +1,6 @@
 """`python -m testbed.bench.ours TASK`: one end of a transfer with the userspace stack.
 
-Decides the settings of a stack that is to be fast (buffers as large as Linux grows its own, large frames)
+Decides the settings of a stack that is to be fast (buffers, large frames)
 and, with a profile, what of it is reported. The stack is run as `testbed client` and `server` run it.
 """
 
@@ -12,6 +12,7 @@ import pstats
 from typing import Any
 
 from testbed.bench.end import Meter, Report, Task, ready, run
+from testbed.bench.load import Load
 from testbed.drive.divert import Divert
 from testbed.drive.icmp import Icmp
 from testbed.drive.loop import Loop
@@ -21,11 +22,10 @@ from testbed.drive.tun import Tun
 from testbed.mptcp.config import ClientConfig, Profile, ServerConfig, TcpConfig
 from testbed.mptcp.endpoint import Endpoint
 from testbed.workloads import packed
-from testbed.workloads.host import Hosted
-from testbed.workloads.one_connection import OneConnection
+from testbed.workloads.host import Application, Hosted
 from testbed.workloads.serving import Serving
 
-BUFFER = 6 << 20  # bytes; the default maximum of tcp_rmem
+BUFFER = 4 << 20  # bytes; more leaves the caches
 HOTTEST = 60  # functions that are reported
 
 
@@ -42,7 +42,7 @@ def transfer(task: Task) -> Report:
         tcp = TcpConfig(
             gso_max_size=min(task.gso_max_size, tun.gso_max_size), receive_buffer=BUFFER, send_buffer=BUFFER
         )
-        application = _sender(task, tcp, divert.ports[0]) if sender else _receiver(task, tcp)
+        application: Application = _sender(task, tcp, divert.ports[0]) if sender else _receiver(task, tcp)
         host = Hosted(Endpoint(entropy=os.urandom), application)
         loop = Loop(host, tun, stop, icmp=icmp)
         settle()
@@ -71,9 +71,9 @@ def transfer(task: Task) -> Report:
     )
 
 
-def _sender(task: Task, tcp: TcpConfig, port: int) -> OneConnection:
+def _sender(task: Task, tcp: TcpConfig, port: int) -> Load:
     local, remote = (packed(task.addresses[0]), port), (packed(task.peers[0]), task.port)
-    return OneConnection(local, remote, ClientConfig(Profile.V1, tcp=tcp), send=task.size, receive=None)
+    return Load(local, remote, ClientConfig(Profile.V1, tcp=tcp), task.size)
 
 
 def _receiver(task: Task, tcp: TcpConfig) -> Serving:

@@ -8,35 +8,65 @@ from __future__ import annotations
 
 from bisect import bisect_right
 
+SMALL = 1 << 12  # bytes: pieces shorter than this are gathered
+GATHERED = 1 << 16  # into pieces of about so many bytes
+
 
 class SendBuffer:
-    """Bytes from `start` to `end`; freed from the front, appended at the back."""
+    """Bytes from `start` to `end`; freed from the front, appended at the back.
 
-    __slots__ = ("_bytes", "start")
+    Kept as the pieces that were appended, so that a large one is not copied to be stored; small ones are
+    gathered, so that a byte at a time takes no more memory than the bytes.
+    """
+
+    __slots__ = ("_pieces", "_starts", "end", "start")
 
     def __init__(self, start: int) -> None:
-        self.start = start
-        self._bytes = bytearray()
-
-    @property
-    def end(self) -> int:
-        return self.start + len(self._bytes)
+        self.start = self.end = start
+        self._pieces: list[bytes | bytearray] = []
+        self._starts: list[int] = []
 
     def append(self, data: bytes | memoryview) -> None:
-        self._bytes += data
+        size = len(data)
+        if not size:
+            return
+        last = self._pieces[-1] if self._pieces else b""
+        if size < SMALL and isinstance(last, bytearray) and len(last) < GATHERED:
+            last += data
+        else:
+            self._starts.append(self.end)
+            self._pieces.append(bytearray(data) if size < SMALL else bytes(data))
+        self.end += size
 
     def read(self, offset: int, length: int) -> bytes:
-        at = offset - self.start
-        if at < 0 or at + length > len(self._bytes):
+        if offset < self.start or offset + length > self.end:
             raise IndexError(f"{offset}+{length} is outside {self.start}..{self.end}")
-        return bytes(memoryview(self._bytes)[at : at + length])
+        if not length:
+            return b""
+        index = bisect_right(self._starts, offset) - 1
+        piece = self._pieces[index]
+        at = offset - self._starts[index]
+        if at + length <= len(piece):
+            return bytes(piece) if length == len(piece) else bytes(memoryview(piece)[at : at + length])
+        parts = [memoryview(piece)[at:]]
+        length -= len(piece) - at
+        while length:
+            index += 1
+            parts.append(memoryview(self._pieces[index])[:length])
+            length -= len(parts[-1])
+        return b"".join(parts)
 
     def free(self, upto: int) -> None:
-        """Forget everything before `upto`."""
-        count = min(upto, self.end) - self.start
-        if count > 0:
-            del self._bytes[:count]
-            self.start += count
+        """Forget everything before `upto`; a piece goes when all of it is before."""
+        if upto >= self.end:
+            self.start = self.end
+            self._pieces.clear()
+            self._starts.clear()
+        elif upto > self.start:
+            self.start = upto
+            gone = bisect_right(self._starts, upto) - 1
+            if gone:
+                del self._pieces[:gone], self._starts[:gone]
 
 
 class Reassembly:
