@@ -24,6 +24,7 @@ SACK = 5
 TIMESTAMPS = 8
 MPTCP = 30
 FAST_OPEN = 34
+_TIMESTAMPS = struct.Struct("!BBII")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +60,15 @@ class Sack:
         return bytes((SACK, 2 + len(body))) + body
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Timestamps:
+    """Nobody changes one; not frozen, as a DSS is not: every segment has one."""
+
     value: int
     echo: int
 
     def encode(self) -> bytes:
-        return struct.pack("!BBII", TIMESTAMPS, 10, self.value, self.echo)
+        return _TIMESTAMPS.pack(TIMESTAMPS, 10, self.value, self.echo)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +151,7 @@ def _parse_one(kind: int, raw: bytes) -> Option:
     if kind == MPTCP:
         return mp.parse_mptcp(raw)
     if kind == TIMESTAMPS and length == 10:
-        return Timestamps(*struct.unpack_from("!II", raw, 2))
+        return Timestamps(*_TIMESTAMPS.unpack(raw)[2:])
     if kind == MSS and length == 4:
         return MaximumSegmentSize(raw[2] << 8 | raw[3])
     if kind == WINDOW_SCALE and length == 3:
