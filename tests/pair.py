@@ -9,7 +9,8 @@
     pair.run()                                       # until nothing more is going to happen
     assert pair.client.closed().verdict is Verdict.FALLBACK
 
-`up` and `down` are LinkParams, or just exact drop rules. `lose(way, n, segment)` takes packets by any
+`up` and `down` are LinkParams, or just exact drop rules; `links` has those of a (source, destination)
+that are not the rest's. `lose(way, n, segment)` takes packets by any
 other rule ("up" or "down", n-th packet of that way from 1); `rewrite(way, n, segment)` is a middlebox.
 Every segment goes through its bytes. When a test fails, conftest prints the packet ladder of each Pair
 that it made.
@@ -186,8 +187,10 @@ class Pair:
         client_addresses: tuple[bytes, ...] = (bytes((10, 0, 1, 1)),),
         server_addresses: tuple[bytes, ...] = (bytes((10, 0, 2, 1)),),
         start: int = 1_000 * SECOND,
+        links: dict[tuple[bytes, bytes], LinkParams] | None = None,
     ) -> None:
         self.now = start
+        self.links = links or {}
         self.start = start
         self.seed = seed
         self.config = client or ClientConfig()
@@ -215,7 +218,7 @@ class Pair:
         def note(record: object) -> None:
             self.notes.append((self.now, f"{name}: {record}"))
 
-        endpoint = Endpoint(entropy=stream(self.seed, name).randbytes, trace=note)
+        endpoint = Endpoint(entropy=stream(self.seed, name).randbytes, trace=note, addresses=addresses)
         return Side(name, endpoint, addresses, self)
 
     def connect(self, config: ClientConfig | None = None, port: int = PORT) -> int:
@@ -307,7 +310,8 @@ class Pair:
         key = (segment.src, segment.dst)
         if key not in self.directions:
             name = f"{way}{len(self.directions)}"
-            self.directions[key] = Direction(name, self.params[way], stream(self.seed, "link", name))
+            params = self.links.get(key, self.params[way])
+            self.directions[key] = Direction(name, params, stream(self.seed, "link", name))
         direction = self.directions[key]
         self.counted[way] += 1
         if self.lose is not None and self.lose(way, self.counted[way], segment):

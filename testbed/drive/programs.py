@@ -174,7 +174,7 @@ def run_server(
         config = arguments.config(tun.gso_max_size)
         local = tuple(map(packed, addresses))
         app = Serving(arguments.serve, arguments.port, local, config, once=arguments.once)
-        host = Hosted(Endpoint(entropy=os.urandom), app)
+        host = Hosted(Endpoint(entropy=os.urandom, addresses=local), app)
         loop = Loop(host, tun, stop, icmp=icmp)
         ask_for_exact_timers()
         settle()
@@ -192,11 +192,17 @@ def run_server(
     }
 
 
+def _addresses_towards(peer: str) -> tuple[str, ...]:
+    """All of the host's, first the one that the routes give towards the peer."""
+    first = local_address_towards(peer)
+    return first, *(one for one in addresses_of_host() if one != first)
+
+
 def run_client(arguments: ClientArguments) -> Result:
     """One connection, from its SYN to its end; `interrupted` when a signal cut it off."""
     stop = Stop()
     stop.on_signals()
-    local = arguments.bind or (local_address_towards(arguments.address),)
+    local = arguments.bind or _addresses_towards(arguments.address)
     with Tun(offload=arguments.offload) as tun, Icmp() as icmp, Divert(tun, None, local) as divert:
         app = OneConnection(
             (packed(local[0]), divert.ports[0]),
@@ -206,7 +212,9 @@ def run_client(arguments: ClientArguments) -> Result:
             receive=arguments.receive,
             patience=int(arguments.timeout * SECOND),
         )
-        host = Hosted(Endpoint(entropy=os.urandom), app)
+        addresses = tuple(map(packed, local))
+        ports = (divert.ports[0], divert.ports[-1])
+        host = Hosted(Endpoint(entropy=os.urandom, addresses=addresses, ports=ports), app)
         loop = Loop(host, tun, stop, icmp=icmp)
         ask_for_exact_timers()
         settle()

@@ -10,7 +10,7 @@ from testbed.mptcp.config import MptcpConfig, Profile
 from testbed.mptcp.fallback import Observation
 from testbed.mptcp.profiles import Speech, usable
 from testbed.mptcp.wire import MpCapable, Option
-from testbed.mptcp.wire.mptcp_options import FLAG_CHECKSUM, FLAG_HMAC
+from testbed.mptcp.wire.mptcp_options import FLAG_CHECKSUM, FLAG_HMAC, FLAG_NO_JOIN_HERE
 
 
 def find_capable(options: tuple[Option, ...]) -> MpCapable | None:
@@ -20,8 +20,9 @@ def find_capable(options: tuple[Option, ...]) -> MpCapable | None:
     return None
 
 
-def flags(checksum: bool) -> int:
-    return FLAG_HMAC | (FLAG_CHECKSUM if checksum else 0)
+def flags(checksum: bool, deny_join_initial: bool = False) -> int:
+    """`deny_join_initial`: flag C of RFC 8684 §3.1, no more subflows to this address and port."""
+    return FLAG_HMAC | (FLAG_CHECKSUM if checksum else 0) | (FLAG_NO_JOIN_HERE if deny_join_initial else 0)
 
 
 def wants_checksum(option: MpCapable) -> bool:
@@ -30,7 +31,8 @@ def wants_checksum(option: MpCapable) -> bool:
 
 def syn_option(speech: Speech, config: MptcpConfig, local_key: int) -> MpCapable:
     """12 bytes with the key in v0, 4 bytes in the draft and v1."""
-    return MpCapable(speech.version, flags(config.checksum), local_key if speech.key_in_syn else None)
+    wants = flags(config.checksum, speech.sha256 and config.deny_join_initial)
+    return MpCapable(speech.version, wants, local_key if speech.key_in_syn else None)
 
 
 def judge_synack(

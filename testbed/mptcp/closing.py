@@ -1,18 +1,26 @@
-"""The ends of a connection: DATA_FIN, the subflow's FIN behind it, death of the last subflow.
+"""The ends of a connection: DATA_FIN, the subflows' FINs behind it, fast close, deadlines.
 
-Decides when a DATA_FIN and a FIN are due, how often a DATA_FIN is repeated, and when a connection counts
-as closed. Read first: RFC 8684 §3.3.3 and Appendix D (its state machine; here the states follow from what
-each side has sent, heard and acknowledged, and are not stored).
+Decides when a DATA_FIN and a FIN are due, how often they and a MP_FASTCLOSE are repeated, and when a
+connection counts as closed. Read first: RFC 8684 §3.3.3, §3.5 and Appendix D (its state machine; here the
+states follow from what each side has sent, heard and acknowledged, and are not stored).
 """
 
 from __future__ import annotations
 
+from testbed.mptcp import addresses, join
+from testbed.mptcp.config import Profile
 from testbed.mptcp.connection import Connection, Mode
 from testbed.mptcp.reasons import Reason, Verdict
-from testbed.mptcp.tcp.state import State
+from testbed.mptcp.reinject import data_timeout, subflow_timed_out
+from testbed.mptcp.subflow import Subflow
 from testbed.mptcp.tcp.timers import Expiry, handle_timeout
+from testbed.mptcp.wire import MpFastclose
 
 MAX_BACKOFF = 6  # doublings of the DATA_FIN's timer
+FASTCLOSES = 3  # MP_FASTCLOSEs on an ACK before the subflow is reset (RFC 6824 §3.5)
+
+
+# -- DATA_FIN and FIN -----------------------------------------------------------------------------------
 
 
 def data_fin_is_owed(conn: Connection) -> bool:
@@ -21,71 +29,146 @@ def data_fin_is_owed(conn: Connection) -> bool:
     return conn.mode is Mode.MPTCP and conn.sender.fin_due and conn.data_fin_at is None
 
 
-def data_fin_sent(conn: Connection, now: int) -> None:
+def carries_data_fin(conn: Connection, sub: Subflow) -> bool:
+    """The subflow for the DATA_FIN: the fastest that works, another one each time it is repeated."""
+    ready = [one for one in conn.subflows if one.may_carry and not one.stale]
+    ready = ready or [one for one in conn.subflows if one.may_carry]
+    if not ready:
+        return sub is conn.first
+    ready.sort(key=lambda one: (one.backup, one.tcb.rtt.srtt or 0, one.index))
+    return ready[conn.data_fin_attempts % len(ready)] is sub
+
+
+def data_fin_sent(conn: Connection, sub: Subflow, now: int) -> None:
     """No subflow repeats a DATA_FIN by itself: keep a timer (RFC 8684 §3.3.3)."""
     conn.sender.fin_sent = True
-    arm_data_fin(conn, now)
+    arm_data_fin(conn, sub, now)
 
 
-def arm_data_fin(conn: Connection, now: int) -> None:
+def arm_data_fin(conn: Connection, sub: Subflow, now: int) -> None:
     if conn.data_fin_at is None:
-        conn.data_fin_at = now + (conn.tcb.rtt.rto << min(conn.data_fin_attempts, MAX_BACKOFF))
+        conn.data_fin_at = now + (sub.tcb.rtt.rto << min(conn.data_fin_attempts, MAX_BACKOFF))
 
 
-def data_fin_timeout(conn: Connection, now: int) -> None:
+def _data_fin_timeout(conn: Connection, now: int) -> None:
     """The DATA_FIN was not acknowledged in time: it is owed again (outgoing.py)."""
     conn.data_fin_at = None
     conn.data_fin_attempts += 1
-    if conn.data_fin_attempts >= conn.tcb.config.data_attempts:
+    if conn.data_fin_attempts >= conn.config.data_attempts:
         conn.reset(now, Reason.DATA_TIMED_OUT)
 
 
 def advance(conn: Connection, now: int) -> None:
-    """Queue the subflow's FIN when its time has come; notice when everything is over."""
-    sender, tcb = conn.sender, conn.tcb
+    """Queue the subflows' FINs when their time has come; notice when everything is over."""
+    sender = conn.sender
     if conn.finished:
         return
     if sender.fin_acked or (conn.confirmed and not sender.fin_sent):
         conn.data_fin_at = None
     queue_fin(conn)
-    if tcb.state is State.TIME_WAIT or (tcb.state is State.CLOSED and tcb.fin_queued):
-        conn.finish_clean(now)
+    for sub in conn.subflows:
+        if sub.alive:
+            continue
+        if sub.tcb.fin_queued and (conn.mode is Mode.TCP or conn.both_done):
+            conn.finish_clean(now)
+            return
+        if sub.closed_because is Reason.NONE and conn.mode is Mode.MPTCP:
+            conn.lose(now, sub, Reason.SUBFLOW_FINISHED)
 
 
 def queue_fin(conn: Connection) -> None:
-    """The subflow's FIN. Plain TCP: behind the data. MPTCP: when both DATA_FINs have been acknowledged."""
-    sender, tcb = conn.sender, conn.tcb
-    if not tcb.fin_queued and sender.fin_queued and not sender.unmapped:
-        tcb.fin_queued = conn.mode is Mode.TCP or _both_done(conn)
+    """The subflows' FINs. Plain TCP: behind the data. MPTCP: when both DATA_FINs have been acknowledged."""
+    sender = conn.sender
+    if not sender.fin_queued or sender.unmapped or not (conn.mode is Mode.TCP or conn.both_done):
+        return
+    for sub in conn.subflows:
+        if sub.usable and sub.alive:
+            sub.tcb.fin_queued = True
 
 
-def _both_done(conn: Connection) -> bool:
-    """Both DATA_FINs are exchanged and acknowledged."""
-    return conn.mode is Mode.MPTCP and conn.sender.fin_acked and conn.receiver.fin_taken
+def retire(conn: Connection, sub: Subflow) -> None:
+    """Close this subflow alone: no new data on it, a FIN behind what it carries."""
+    if sub.alive and not sub.leaving:
+        sub.leaving = sub.tcb.fin_queued = True
+        conn.assign_due = True
 
 
-def died(conn: Connection, now: int, reason: Reason) -> None:
-    """The last subflow is gone: a reset came, or it was given up."""
-    if _both_done(conn):
-        conn.finish_clean(now)  # only the subflow's own FINs were still on their way
-    else:
-        conn.closed_by = "fastclose" if reason is Reason.FASTCLOSE_RECEIVED else "rst"
-        conn.finish(now, clean=False, verdict=Verdict.RESET, reason=reason)
-    conn.tcb.move(State.CLOSED)
+# -- fast close -----------------------------------------------------------------------------------------
+
+
+def abort(conn: Connection, now: int, reason: Reason) -> None:
+    """Reset at once. MPTCP says so for the whole connection: RFC 8684 §3.5 with MP_FASTCLOSE on a RST
+    (option R); RFC 6824 §3.5 only with an ACK that the peer answers by a RST (option A)."""
+    if conn.mode is not Mode.MPTCP or conn.remote_key is None or conn.finished:
+        conn.reset(now, reason)
+        return
+    option = MpFastclose(conn.remote_key)
+    speaker = next((sub for sub in conn.subflows if sub.established and sub.alive), None)
+    if conn.profile is Profile.V1 or speaker is None:
+        conn.context.count("MPFastcloseTx")
+        conn.reset(now, reason, (option,))
+        return
+    conn.closed_by = "fastclose"
+    conn.finish(now, clean=False, verdict=Verdict.RESET, reason=reason)
+    for sub in list(conn.subflows):
+        if sub is not speaker and sub.alive:
+            conn.reset_subflow(now, sub, reason)
+    _send_fastclose(conn, speaker, now)
+
+
+def _send_fastclose(conn: Connection, sub: Subflow, now: int) -> None:
+    assert conn.remote_key is not None
+    sub.leaving = True
+    sub.signals.append(MpFastclose(conn.remote_key))
+    conn.context.count("MPFastcloseTx")
+    conn.fastclose_at = now + (sub.tcb.rtt.rto << conn.fastclose_attempts)
+    conn.fastclose_attempts += 1
+
+
+def _fastclose_timeout(conn: Connection, now: int) -> None:
+    """FASTCLOSE_WAIT: no RST has come."""
+    conn.fastclose_at = None
+    for sub in conn.subflows:
+        if sub.alive and conn.fastclose_attempts < FASTCLOSES:
+            _send_fastclose(conn, sub, now)
+        elif sub.alive:
+            conn.reset_subflow(now, sub, Reason.ABORTED)
+
+
+# -- deadlines ------------------------------------------------------------------------------------------
 
 
 def timed_out(conn: Connection, now: int) -> None:
     """Carry out every deadline of the connection that has passed."""
-    expiry = handle_timeout(conn.tcb, now)
-    if expiry is Expiry.GAVE_UP_CONNECTING:
-        conn.reset(now, Reason.CONNECT_TIMED_OUT)
-    elif expiry is Expiry.GAVE_UP_SENDING:
-        if _both_done(conn):
-            died(conn, now, Reason.DATA_TIMED_OUT)
-        else:
-            conn.reset(now, Reason.DATA_TIMED_OUT)
+    for sub in list(conn.subflows):
+        _subflow_timed_out(conn, sub, now)
     if conn.data_fin_at is not None and now >= conn.data_fin_at:
-        data_fin_timeout(conn, now)
+        _data_fin_timeout(conn, now)
+    if conn.data_rto_at is not None and now >= conn.data_rto_at:
+        data_timeout(conn, now)
+    if conn.fastclose_at is not None and now >= conn.fastclose_at:
+        _fastclose_timeout(conn, now)
     if conn.linger_at is not None and now >= conn.linger_at:
         conn.linger_at = None
-        conn.reset(now, Reason.SUBFLOWS_GONE)
+        conn.reset(now, conn.linger_reason)
+    conn.book.timed_out(now)
+    addresses.announce(conn, now)
+
+
+def _subflow_timed_out(conn: Connection, sub: Subflow, now: int) -> None:
+    attempts = sub.tcb.data_attempts
+    expiry = handle_timeout(sub.tcb, now)
+    if expiry is Expiry.GAVE_UP_CONNECTING:
+        _give_up(conn, sub, now, Reason.CONNECT_TIMED_OUT)
+    elif expiry is Expiry.GAVE_UP_SENDING:
+        _give_up(conn, sub, now, Reason.DATA_TIMED_OUT)
+    elif sub.tcb.data_attempts > attempts:
+        subflow_timed_out(conn, sub)
+    join.timed_out(conn, sub, now)
+
+
+def _give_up(conn: Connection, sub: Subflow, now: int, reason: Reason) -> None:
+    if conn.finished or conn.both_done:
+        conn.lose(now, sub, reason)  # only the subflow's own FINs were still on their way
+    else:
+        conn.reset_subflow(now, sub, reason)

@@ -1,7 +1,8 @@
-"""One Multipath TCP connection (with one subflow so far): its state and the verbs of its application.
+"""One Multipath TCP connection: its state, and the verbs of its application.
 
-Decides the connection's life: opening, mode, verdict, closing. What an arriving segment means is in
-incoming.py, what leaves in outgoing.py, the DATA_FIN exchange in closing.py, TCP in tcp/.
+Decides the connection's life: opening, mode, verdict, closing; what is left of it when a subflow is lost.
+What an arriving segment means is in incoming.py, which subflow carries what in assign.py, what leaves in
+outgoing.py, the DATA_FIN exchange in closing.py, fallback in observe.py, TCP in tcp/.
 Read first: RFC 8684 §3.1, §3.3.3, §3.5.
 """
 
@@ -10,20 +11,25 @@ from __future__ import annotations
 from enum import Enum
 
 from testbed.mptcp import events
+from testbed.mptcp.address_book import AddressBook
+from testbed.mptcp.cc.group import Group
 from testbed.mptcp.config import FirstData, LostThirdAck, MptcpConfig, Profile, ThirdAck
 from testbed.mptcp.context import Context
 from testbed.mptcp.data_level import DataReceiver, DataSender
-from testbed.mptcp.fallback import Action, Decision, Observation, Situation, decide
+from testbed.mptcp.fallback import Observation
 from testbed.mptcp.keys import token_and_idsn
-from testbed.mptcp.mapping import Mapping, MappingTable
+from testbed.mptcp.paths import PathsConfig
 from testbed.mptcp.profiles import speech
-from testbed.mptcp.ranges import SendBuffer
-from testbed.mptcp.reasons import Reason, Verdict
-from testbed.mptcp.report import ConnectionReport
+from testbed.mptcp.reasons import HANGS, Reason, Verdict
+from testbed.mptcp.report import ConnectionReport, SubflowReport
+from testbed.mptcp.sched import SCHEDULERS
+from testbed.mptcp.subflow import JoinState, Subflow
 from testbed.mptcp.tcp.output import window_update_due
 from testbed.mptcp.tcp.state import State
 from testbed.mptcp.tcp.tcb import Tcb
-from testbed.mptcp.wire import Dss, MpFail, MpFastclose, MpTcpRst, Option
+from testbed.mptcp.wire import Dss, MpFastclose, Option
+
+NEVER_ON_A_WIRE = (State.CLOSED, State.SYN_SENT, State.TIME_WAIT)
 
 
 class Mode(Enum):
@@ -34,62 +40,88 @@ class Mode(Enum):
 
 class Connection:
     __slots__ = (
-        "acks_without_data_ack",
-        "announce_infinite",
-        "announced",
-        "answers_synack",
+        "assign_due",
+        "book",
         "checksum",
         "closed_by",
+        "config",
         "confirmed",
         "context",
         "data_fin_at",
         "data_fin_attempts",
+        "data_rto_at",
+        "data_rto_attempts",
         "early_dss",
+        "ever_joined",
         "fallback_reason",
+        "fastclose_at",
+        "fastclose_attempts",
         "fin_ack_due",
         "finished",
+        "first",
         "first_capable_length",
         "first_data",
+        "group",
         "linger_at",
+        "linger_reason",
+        "local",
         "local_idsn",
         "local_key",
         "local_token",
         "lost_third_ack",
         "mode",
         "mptcp",
+        "next_index",
         "number",
+        "past",
+        "paths",
         "peer_dsn_8",
         "peer_dss_seen",
-        "pending",
-        "plain_syn",
         "profile",
-        "receive_mappings",
         "receiver",
+        "remote",
         "remote_idsn",
         "remote_key",
         "remote_token",
         "report",
-        "reset_options",
         "role",
         "scheduled",
-        "send_fail",
-        "send_mappings",
+        "scheduler",
         "sender",
         "speech",
+        "subflows",
         "syn_retries",
-        "tcb",
         "third_ack",
         "third_packet_observation",
+        "told",
         "want_space",
     )
 
     def __init__(
-        self, number: int, role: str, context: Context, tcb: Tcb, profile: Profile, mptcp: MptcpConfig
+        self,
+        number: int,
+        role: str,
+        context: Context,
+        tcb: Tcb,
+        profile: Profile,
+        mptcp: MptcpConfig,
+        paths: PathsConfig,
     ) -> None:
-        self.number, self.role, self.context, self.tcb = number, role, context, tcb
-        self.profile, self.mptcp = profile, mptcp
+        self.number, self.role, self.context = number, role, context
+        self.profile, self.mptcp, self.config = profile, mptcp, tcb.config
         self.speech = speech(profile, mptcp)
+        self.local, self.remote = tcb.local, tcb.remote  # of the first subflow
         self.mode = Mode.TCP if profile is Profile.TCP else Mode.NEGOTIATING
+        # Subflows: those that hold state here, in the order of their opening.
+        self.group = Group()
+        tcb.group = self.group
+        self.first = Subflow(0, tcb, initiated=role == "client")
+        self.subflows = [self.first]
+        self.next_index = 1
+        self.past: list[SubflowReport] = []
+        self.ever_joined = False
+        self.paths = paths
+        self.book = AddressBook()
         # Keys and what follows from them.
         self.local_key = self.remote_key = None  # type: int | None
         self.local_token = self.remote_token = None  # type: int | None
@@ -102,35 +134,34 @@ class Connection:
         self.lost_third_ack = LostThirdAck.KEEP
         self.syn_retries = 0
         self.third_packet_observation: Observation | None = None  # known from a returning cookie
-        self.plain_syn = False  # the last SYN went out without MP_CAPABLE
-        self.answers_synack = False  # the next ACK answers a SYN/ACK
         self.early_dss: list[Dss] = []  # of segments that overtook the one with the keys
         self.confirmed = False  # a DATA_ACK of the peer was seen
         self.peer_dss_seen = False
         self.peer_dsn_8 = False
         self.first_capable_length: int | None = None
-        self.acks_without_data_ack = 0
         # Data.
         self.sender, self.receiver = DataSender(), DataReceiver()
-        self.send_mappings, self.receive_mappings = MappingTable(), MappingTable()
-        self.pending = SendBuffer(1)  # in order on the subflow, not yet mapped
+        self.scheduler = SCHEDULERS[mptcp.scheduler]()
+        self.assign_due = False  # data may wait, or room may have appeared
         self.want_space = False
+        self.data_rto_at: int | None = None
+        self.data_rto_attempts = 0
         # Ends.
-        self.announce_infinite: Mapping | None = None
-        self.send_fail: MpFail | None = None
         self.data_fin_at: int | None = None
         self.data_fin_attempts = 0
         self.fin_ack_due = False
-        self.linger_at: int | None = None
+        self.fastclose_at: int | None = None
+        self.fastclose_attempts = 0
+        self.linger_at: int | None = None  # no subflow is left: how long a new one may still come
+        self.linger_reason = Reason.SUBFLOWS_GONE
         self.fallback_reason = Reason.NONE
         self.closed_by = "open"
-        self.reset_options: tuple[Option, ...] | None = None  # a RST is to be sent
-        self.announced = role == "client"  # the application knows of it
+        self.told = role == "client"  # the application knows of the connection
         self.finished = False
         self.report: ConnectionReport | None = None  # frozen when finished
         self.scheduled: int | None = None  # the endpoint's timer entry
         if self.mode is Mode.TCP:
-            self._run_in_step(1, 1)
+            self.run_in_step(self.first, 1, 1)
 
     # -- keys -----------------------------------------------------------------------------------------
 
@@ -149,7 +180,7 @@ class Connection:
         if self.sender.fin_queued or self.finished:
             return 0
         buffer = self.sender.buffer
-        space = self.tcb.config.send_buffer - (buffer.end - buffer.start)
+        space = self.config.send_buffer - (buffer.end - buffer.start)
         count = min(len(data), max(space, 0))
         if count:
             buffer.append(data if count == len(data) else data[:count])
@@ -158,89 +189,133 @@ class Connection:
 
     def receive(self, most: int) -> bytes:
         data = self.receiver.read(most)
-        if data and not self.finished and window_update_due(self.tcb, self.receive_space()):
-            self.tcb.ack_now = True
+        if data and not self.finished:
+            opened = self.receiver.next + self.receive_space() - self.receiver.adv
+            if window_update_due(self.first.tcb, opened):
+                for sub in self.subflows:
+                    if sub.established:
+                        sub.tcb.ack_now = True
         return data
 
     def close(self) -> None:
         self.sender.fin_queued = True
 
-    def abort(self, now: int, reason: Reason) -> None:
-        """Reset, with MP_FASTCLOSE where RFC 8684 §3.5 has it on a RST (option R)."""
-        options: tuple[Option, ...] = ()
-        if self.mode is Mode.MPTCP and self.profile is Profile.V1 and self.remote_key is not None:
-            options = (MpFastclose(self.remote_key),)
-            self.context.count("MPFastcloseTx")
-        self.reset(now, reason, options)
-
     def receive_space(self) -> int:
-        held = self.tcb.reassembly.held + self.receiver.queued + self.receiver.reassembly.held
-        return self.tcb.config.receive_buffer - held - (self.pending.end - self.pending.start)
+        """Of the one window for all subflows: what the application has not read takes room. What is out
+        of order lies inside the window (RFC 8684 §3.3.4)."""
+        return self.config.receive_buffer - self.receiver.queued
+
+    # -- subflows -------------------------------------------------------------------------------------
+
+    def add_subflow(self, tcb: Tcb, *, initiated: bool, join: JoinState) -> Subflow:
+        tcb.group = self.group
+        sub = Subflow(self.next_index, tcb, initiated=initiated, join=join)
+        self.next_index += 1
+        self.subflows.append(sub)
+        return sub
+
+    @property
+    def alive(self) -> int:
+        """Subflows that are established or on the way there."""
+        return sum(sub.alive for sub in self.subflows)
+
+    def announce_subflow(self, now: int, sub: Subflow) -> None:
+        """It may carry data from now on."""
+        sub.usable = sub.opened = True
+        self.linger_at = None
+        self.assign_due = True
+        where = f"{sub.index} {'by us' if sub.initiated else 'by the peer'}"
+        self.context.trace(now, self.number, "subflow", where)
+        self.context.events.append(
+            events.SubflowOpened(self.number, sub.index, sub.tcb.local, sub.tcb.remote, sub.backup)
+        )
+
+    def reset_subflow(self, now: int, sub: Subflow, reason: Reason, options: tuple[Option, ...] = ()) -> None:
+        """Send a RST on this subflow and go on with the others, if there are any."""
+        if sub.tcb.state not in NEVER_ON_A_WIRE:
+            sub.reset_options = options
+        self.lose(now, sub, reason)
+
+    def lose(self, now: int, sub: Subflow, reason: Reason) -> None:
+        """A subflow is gone: what it carried goes to the others; without any, the connection ends.
+
+        It waits for a new subflow only where there has been more than one path (RFC 8684 §3.3.3 leaves
+        open for how long).
+        """
+        self._close_subflow(now, sub, reason)
+        if self.finished or any(other.alive for other in self.subflows):
+            return
+        if self.mode is Mode.MPTCP and self.ever_joined and not self.both_done:
+            if self.linger_at is None:
+                self.linger_at = now + self.mptcp.close_timeout
+                self.linger_reason = reason
+        else:
+            self.finish_or_reset(now, reason, "rst")
+
+    def _close_subflow(self, now: int, sub: Subflow, reason: Reason) -> None:
+        if sub.alive:
+            sub.tcb.move(State.CLOSED)
+        sub.closed_because = reason
+        self.group.leave(sub.tcb.cc)
+        for start, end in sub.carrying:
+            self.sender.again.add(max(start, self.sender.una), end)
+        sub.carrying.clear()
+        self.assign_due = self.book.plan_due = True
+        if sub.index:
+            self.context.trace(now, self.number, "subflow closed", f"{sub.index}: {reason.value}")
+            if sub.opened:
+                self.context.events.append(events.SubflowClosed(self.number, sub.index, reason))
+
+    def closed_by_peer(self, now: int, sub: Subflow) -> None:
+        """A RST with MP_FASTCLOSE ends all subflows (RFC 8684 §3.5)."""
+        self.finish_or_reset(now, Reason.FASTCLOSE_RECEIVED, "fastclose")
+        self._close_subflow(now, sub, Reason.FASTCLOSE_RECEIVED)
+        for other in list(self.subflows):
+            if other.alive:
+                self.reset_subflow(now, other, Reason.FASTCLOSE_RECEIVED)
+
+    def finish_or_reset(self, now: int, reason: Reason, closed_by: str) -> None:
+        """The last subflow is gone; that hurts only when there was something left to say."""
+        if self.both_done:
+            self.finish_clean(now)
+            return
+        self.closed_by = closed_by
+        verdict = Verdict.HANG if reason in HANGS else Verdict.RESET
+        self.finish(now, clean=False, verdict=verdict, reason=reason)
+
+    def bury(self, sub: Subflow) -> None:
+        """Nothing more leaves on this subflow: keep its report only."""
+        if sub in self.subflows:
+            self.subflows.remove(sub)
+            self.group.leave(sub.tcb.cc)
+            if sub.opened and sub.index:
+                self.past.append(sub.describe())
 
     # -- fallback -------------------------------------------------------------------------------------
 
-    def observe(self, now: int, observation: Observation, contiguous: bool = True) -> Decision:
-        """Report what was seen to fallback.py and carry out what it decides."""
-        decision = decide(
-            observation,
-            Situation(
-                self.profile,
-                confirmed=self.confirmed,
-                contiguous=contiguous,
-                unconfirmed_acks=self.acks_without_data_ack,
-                lost_third_ack=self.lost_third_ack,
-            ),
-        )
-        self.context.trace(
-            now, self.number, observation.value, f"{decision.action.value}: {decision.reason.value}"
-        )
-        if decision.action is Action.FALL_BACK:
-            self._fall_back(decision)
-        elif decision.action is Action.RESET:
-            options: list[Option] = []
-            if decision.send_fail:
-                options.append(MpFail(self.data_ack_number()))
-                self.context.count("MPFailTx")
-            if decision.rst_code is not None:
-                options.append(MpTcpRst(decision.rst_code))
-                self.context.count("MPRstTx")
-            self.reset(now, decision.reason, tuple(options))
-        return decision
-
-    def _fall_back(self, decision: Decision) -> None:
-        if self.mode is Mode.TCP:
-            return
-        if self.mode is Mode.MPTCP:
-            self.context.count("DssFallback")
-        if decision.send_fail:
-            self.send_fail = MpFail(self.data_ack_number())
-            self.tcb.ack_now = True
-        if decision.send_infinite:
-            self.announce_infinite = Mapping(self.tcb.snd_end, self.sender.nxt, None)
-        self._run_in_step(self.tcb.snd_end, self.pending.start)
-        self.mode = Mode.TCP
-        self.fallback_reason = decision.reason
-        self.data_fin_at = None
-        if self.announced:
-            self.context.events.append(events.FellBack(self.number, decision.reason))
-
-    def _run_in_step(self, send_ssn: int, receive_ssn: int) -> None:
+    def run_in_step(self, sub: Subflow, send_ssn: int, receive_ssn: int) -> None:
         """From here on both levels count alike, in both directions (RFC 8684 §3.7)."""
-        self.send_mappings.declare_infinite(send_ssn, self.sender.nxt)
-        self.receive_mappings.declare_infinite(receive_ssn, self.receiver.next)
+        sub.send_mappings.declare_infinite(send_ssn, self.sender.nxt)
+        sub.receive_mappings.declare_infinite(receive_ssn, self.receiver.next)
 
     # -- ends -----------------------------------------------------------------------------------------
 
+    @property
+    def both_done(self) -> bool:
+        """Both DATA_FINs are exchanged and acknowledged."""
+        return self.mode is Mode.MPTCP and self.sender.fin_acked and self.receiver.fin_taken
+
     def reset(self, now: int, reason: Reason, options: tuple[Option, ...] = ()) -> None:
-        """Send a RST and be done."""
-        if self.finished and self.tcb.state is State.CLOSED:
+        """Send a RST on every subflow and be done."""
+        if self.finished and not self.alive:
             return
-        if self.tcb.state not in (State.CLOSED, State.SYN_SENT, State.TIME_WAIT):
-            self.reset_options = options
-        self.closed_by = "fastclose" if any(isinstance(o, MpFastclose) for o in options) else "rst"
-        hang = reason in _HANGS
-        self.finish(now, clean=False, verdict=Verdict.HANG if hang else Verdict.RESET, reason=reason)
-        self.tcb.move(State.CLOSED)
+        fast = reason is Reason.FASTCLOSE_RECEIVED or any(isinstance(o, MpFastclose) for o in options)
+        self.closed_by = "fastclose" if fast else "rst"
+        verdict = Verdict.HANG if reason in HANGS else Verdict.RESET
+        self.finish(now, clean=False, verdict=verdict, reason=reason)
+        for sub in list(self.subflows):
+            if sub.alive:
+                self.reset_subflow(now, sub, reason, options)
 
     def finish(self, now: int, *, clean: bool, verdict: Verdict, reason: Reason) -> None:
         """The last event, and the report as it stays."""
@@ -248,12 +323,15 @@ class Connection:
             return
         self.report = self.describe(verdict, reason)
         self.finished = True
-        self.data_fin_at = self.linger_at = None
+        self.data_fin_at = self.linger_at = self.data_rto_at = None
         self.context.trace(now, self.number, "closed", f"{verdict.value}: {reason.value}")
-        if self.announced:
+        if self.told:
             self.context.events.append(events.Closed(self.number, clean, verdict, reason))
         if self.local_token is not None:
             self.context.tokens.pop(self.local_token, None)
+        for sub in self.subflows:
+            if sub.join is not None and not sub.usable and sub.alive:
+                self._close_subflow(now, sub, reason)
 
     def finish_clean(self, now: int) -> None:
         self.closed_by = "data_fin" if self.mode is Mode.MPTCP else "fin"
@@ -268,11 +346,15 @@ class Connection:
     def describe(self, verdict: Verdict | None = None, reason: Reason | None = None) -> ConnectionReport:
         if self.report is not None:
             return self.report
+        open_now = [sub.describe() for sub in self.subflows if sub.opened or not sub.index]
+        if self.first not in self.subflows:
+            open_now.append(self.first.describe())
+        paths = tuple(sorted((*self.past, *open_now), key=lambda one: one.index))
         return ConnectionReport(
             profile=self.profile.value,
             role=self.role,
-            local=self.tcb.local,
-            remote=self.tcb.remote,
+            local=self.local,
+            remote=self.remote,
             verdict=verdict if verdict is not None else self.running_verdict(),
             reason=reason if reason is not None else self.fallback_reason,
             local_key=self.local_key,
@@ -281,10 +363,11 @@ class Connection:
             remote_token=self.remote_token,
             bytes_sent=self.sender.end - 1,
             bytes_received=self.receiver.total,
-            subflows=1,
+            subflows=len(paths),
             closed_by=self.closed_by,
-            retransmits=self.tcb.retransmits,
-            srtt=self.tcb.rtt.srtt,
+            retransmits=sum(path.retransmits for path in paths),
+            srtt=self.first.tcb.rtt.srtt,
+            paths=paths,
         )
 
     # -- numbers --------------------------------------------------------------------------------------
@@ -299,11 +382,7 @@ class Connection:
         return (self.local_idsn + offset) & 0xFFFF_FFFF_FFFF_FFFF
 
     def deadline(self) -> int | None:
-        earliest = self.tcb.deadline()
-        for at in (self.data_fin_at, self.linger_at):
-            if at is not None and (earliest is None or at < earliest):
-                earliest = at
-        return earliest
-
-
-_HANGS = frozenset({Reason.NO_PROGRESS, Reason.CONNECT_TIMED_OUT, Reason.DATA_TIMED_OUT})
+        times = [self.data_fin_at, self.linger_at, self.data_rto_at, self.fastclose_at]
+        times += [sub.deadline() for sub in self.subflows]
+        times.append(self.book.deadline())
+        return min((at for at in times if at is not None), default=None)

@@ -10,14 +10,14 @@ from __future__ import annotations
 from enum import Enum
 
 from testbed.mptcp.capable import find_capable, wants_checksum
-from testbed.mptcp.config import Profile, ServerConfig
+from testbed.mptcp.config import Profile, ServerConfig, TcpConfig
 from testbed.mptcp.connection import Connection
 from testbed.mptcp.context import Context
 from testbed.mptcp.fallback import Observation
 from testbed.mptcp.keys import token_and_idsn
 from testbed.mptcp.listener import Listener, four_tuple, plain_reason
 from testbed.mptcp.profiles import profile_of_version, usable
-from testbed.mptcp.tcp.cookies import timestamp_at, unstamp_options
+from testbed.mptcp.tcp.cookies import FourTuple, Remembered, timestamp_at, unstamp_options
 from testbed.mptcp.tcp.handshake import SynOptions, agree
 from testbed.mptcp.tcp.state import State
 from testbed.mptcp.tcp.tcb import Tcb
@@ -48,22 +48,37 @@ def connection_from_cookie(
     if remembered is None:
         return None
     config = listener.config
-    tcb = Tcb(config.tcp, tuple_.local, tuple_.remote, cookie, remembered.timestamp_offset)
-    tcb.irs = client_isn
-    agree(tcb, _options_back(segment, remembered.mss), now)
-    tcb.move(State.SYN_RECEIVED)
-    tcb.snd_nxt = 1
-    tcb.rcv_adv = 1 + config.tcp.syn_window
-    tcb.last_ack_sent = 1
-    tcb.echo_is_cookie = True
+    tcb = tcb_from_cookie(config.tcp, tuple_, segment, client_isn, cookie, remembered, now)
     profile = _profile_back(option, segment.options, config)
-    conn = Connection(number, "server", context, tcb, profile, config.mptcp)
+    conn = Connection(number, "server", context, tcb, profile, config.mptcp, config.paths)
+    conn.receiver.adv = tcb.rcv_adv
     conn.lost_third_ack = config.mptcp.lost_third_ack
     if profile is Profile.TCP:
         conn.fallback_reason = plain_reason(config)
     else:
         _restore_key(conn, context, option, remembered.key)
     return conn
+
+
+def tcb_from_cookie(
+    config: TcpConfig,
+    tuple_: FourTuple,
+    segment: Segment,
+    client_isn: int,
+    cookie: int,
+    remembered: Remembered,
+    now: int,
+) -> Tcb:
+    """The subflow in SYN-RECEIVED, as if the SYN had been kept."""
+    tcb = Tcb(config, tuple_.local, tuple_.remote, cookie, remembered.timestamp_offset)
+    tcb.irs = client_isn
+    agree(tcb, _options_back(segment, remembered.mss), now)
+    tcb.move(State.SYN_RECEIVED)
+    tcb.snd_nxt = 1
+    tcb.rcv_adv = 1 + config.syn_window
+    tcb.last_ack_sent = 1
+    tcb.echo_is_cookie = True
+    return tcb
 
 
 def _options_back(segment: Segment, mss: int) -> SynOptions:

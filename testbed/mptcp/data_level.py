@@ -10,16 +10,18 @@ from __future__ import annotations
 
 from collections import deque
 
-from testbed.mptcp.ranges import Reassembly, SendBuffer
+from testbed.mptcp.ranges import RangeSet, Reassembly, SendBuffer
 
 
 class DataSender:
-    """`una`..`nxt` is mapped and not DATA_ACKed; `nxt`..`end` waits to be mapped."""
+    """`una`..`nxt` is mapped and not DATA_ACKed; `nxt`..`end` waits to be mapped. `again` is what lies
+    below `nxt` and is to be mapped once more, on another subflow (RFC 8684 §3.3.6)."""
 
-    __slots__ = ("buffer", "edge", "fin_queued", "fin_sent", "nxt", "una")
+    __slots__ = ("again", "buffer", "edge", "fin_queued", "fin_sent", "nxt", "una")
 
     def __init__(self) -> None:
         self.buffer = SendBuffer(1)
+        self.again = RangeSet()
         self.una = self.nxt = 1
         self.edge = 1  # right edge: the largest DATA_ACK + window seen (RFC 8684 §3.3.4)
         self.fin_queued = False
@@ -55,10 +57,13 @@ class DataSender:
 
 
 class DataReceiver:
-    __slots__ = ("_queue", "fin", "fin_taken", "queued", "reassembly", "total")
+    """`adv` is the right edge ever advertised: one for all subflows (RFC 8684 §3.3.4)."""
+
+    __slots__ = ("_queue", "adv", "fin", "fin_taken", "queued", "reassembly", "total")
 
     def __init__(self) -> None:
         self.reassembly = Reassembly(1)
+        self.adv = 1
         self._queue: deque[bytes] = deque()
         self.queued = 0  # in order, not read yet
         self.total = 0  # ever put in order

@@ -14,34 +14,47 @@ Read first: RFC 9293 §3.10.7.1-2 (CLOSED and LISTEN), RFC 8684 §3.1.
 
 from __future__ import annotations
 
-import heapq
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
 
-from testbed.mptcp import closing
+from testbed.mptcp import closing, join, join_cookies
+from testbed.mptcp.addresses import local_id_of, plan, set_backup, withdraw
+from testbed.mptcp.agenda import Agenda
 from testbed.mptcp.capable import find_capable
 from testbed.mptcp.config import ClientConfig, Profile, ServerConfig
 from testbed.mptcp.connection import Connection
 from testbed.mptcp.context import Context, TraceRecord
 from testbed.mptcp.cookie_ack import Fate, connection_from_cookie, recover_isn, serves_isn_recovery
 from testbed.mptcp.events import Event
+from testbed.mptcp.fallback import RST_MPTCP_ERROR
 from testbed.mptcp.incoming import segment_arrived, yields_to
+from testbed.mptcp.join_cookies import JoinTable
 from testbed.mptcp.keys import token_and_idsn
-from testbed.mptcp.listener import Listener, answer_with_cookie, is_silently_ignored, open_half
+from testbed.mptcp.listener import (
+    Listener,
+    answer_with_cookie,
+    is_silently_ignored,
+    open_half,
+    tcb_for_syn,
+)
 from testbed.mptcp.outgoing import next_segment
+from testbed.mptcp.paths import Join
 from testbed.mptcp.reasons import Reason
 from testbed.mptcp.report import ConnectionReport
+from testbed.mptcp.subflow import Subflow
 from testbed.mptcp.tcp.cookies import FourTuple, SynCookieJar
 from testbed.mptcp.tcp.state import State
 from testbed.mptcp.tcp.tcb import Tcb
-from testbed.mptcp.wire import ACK, FIN, RST, SYN, Segment, TooBig
+from testbed.mptcp.wire import ACK, FIN, RST, SYN, MpJoinAck, MpJoinSyn, MpTcpRst, Segment, TooBig
 
 _Key = tuple[bytes, int, bytes, int]
+PORT_TRIES = 8
 
 
 class Endpoint:
     """`entropy(n)` gives n random bytes. `cookie_secret` (32 bytes) makes SYN cookies interchangeable
-    between endpoints; drawn from `entropy` when not given."""
+    between endpoints; drawn from `entropy` when not given. `addresses` are the host's, in the order of its
+    paths, and `ports` the range (first, last) for subflows whose connection's own port is taken."""
 
     def __init__(
         self,
@@ -49,17 +62,18 @@ class Endpoint:
         entropy: Callable[[int], bytes],
         trace: Callable[[TraceRecord], None] | None = None,
         cookie_secret: bytes | None = None,
+        addresses: tuple[bytes, ...] = (),
+        ports: tuple[int, int] = (49_152, 65_535),
     ) -> None:
         self._context = Context(entropy, trace)
         self._jar = SynCookieJar(cookie_secret if cookie_secret is not None else entropy(32))
         self._listeners: dict[int, Listener] = {}
-        self._by_tuple: dict[_Key, Connection] = {}
+        self._addresses, self._ports = addresses, ports
+        self._by_tuple: dict[_Key, tuple[Connection, Subflow]] = {}
+        self._joins = JoinTable()
         self._by_number: dict[int, Connection] = {}
         self._last_number = 0
-        self._ready: deque[Connection] = deque()
-        self._ready_set: set[int] = set()
-        self._timers: list[tuple[int, int]] = []  # (deadline, connection), stale entries included
-        self._timer_owner: dict[int, Connection] = {}
+        self._agenda = Agenda()
 
     # -- the application's side -----------------------------------------------------------------------
 
@@ -88,7 +102,9 @@ class Endpoint:
         tcb = Tcb(config.tcp, local, remote, context.random(4), offset)
         tcb.move(State.SYN_SENT)
         tcb.syn_due = True
-        conn = Connection(self._next_number(), "client", context, tcb, config.profile, config.mptcp)
+        conn = Connection(
+            self._next_number(), "client", context, tcb, config.profile, config.mptcp, config.paths
+        )
         conn.third_ack, conn.first_data = config.third_ack, config.first_data
         conn.syn_retries = config.syn_retries
         if config.profile is not Profile.TCP:
@@ -96,7 +112,7 @@ class Endpoint:
             while token_and_idsn(own_key, conn.speech.sha256)[0] in context.tokens:
                 own_key = context.random(8)
             conn.set_local_key(own_key)
-        self._add(key, conn)
+        self._add(key, conn, conn.first)
         self._touch(conn)
         return conn.number
 
@@ -111,7 +127,7 @@ class Endpoint:
         """What has arrived in order, at most `most` bytes; b"" when there is nothing now."""
         conn = self._by_number[connection]
         data = conn.receive(most)
-        if conn.tcb.ack_now:
+        if any(sub.tcb.ack_now for sub in conn.subflows):
             self._touch(conn)
         return data
 
@@ -125,7 +141,29 @@ class Endpoint:
     def abort(self, now: int, connection: int, reason: Reason = Reason.ABORTED) -> None:
         """Reset the connection at once."""
         conn = self._by_number[connection]
-        conn.abort(now, reason)
+        closing.abort(conn, now, reason)
+        self._touch(conn)
+
+    def set_backup(self, now: int, connection: int, subflow: int, backup: bool) -> None:
+        """Ask the peer (MP_PRIO) to use a subflow only when no other works, or to use it again."""
+        conn = self._by_number[connection]
+        for sub in conn.subflows:
+            if sub.index == subflow and sub.established:
+                set_backup(conn, sub, backup)
+        self._touch(conn)
+
+    def close_subflow(self, now: int, connection: int, subflow: int) -> None:
+        """Close one subflow by a FIN behind what it carries; the connection goes on."""
+        conn = self._by_number[connection]
+        for sub in conn.subflows:
+            if sub.index == subflow and sub.established:
+                closing.retire(conn, sub)
+        self._touch(conn)
+
+    def remove_address(self, now: int, connection: int, address_id: int) -> None:
+        """An address of ours is gone: REMOVE_ADDR, and the end of its subflows."""
+        conn = self._by_number[connection]
+        withdraw(conn, now, (address_id,))
         self._touch(conn)
 
     def describe(self, connection: int) -> ConnectionReport:
@@ -143,46 +181,56 @@ class Endpoint:
     def handle_segment(self, now: int, segment: Segment) -> None:
         """Take one segment from the network. Never raises, whatever is in it."""
         key = (segment.dst, segment.dport, segment.src, segment.sport)
-        conn = self._by_tuple.get(key)
-        if conn is not None and yields_to(conn, segment):
-            self._remove(key, conn)
-            conn = None
-        if conn is not None:
-            self._deliver(key, conn, now, segment)
+        found = self._by_tuple.get(key)
+        if found is not None and yields_to(found[1], segment):
+            self._remove(*found)
+            found = None
+        if found is not None:
+            self._deliver(*found, now, segment)
             return
         listener = self._listeners.get(segment.dport)
-        if listener is None or not listener.serves(segment.dst):
-            self._context.answer_reset(segment)
-        elif segment.flags & RST:
+        if listener is not None and not listener.serves(segment.dst):
+            listener = None
+        if segment.flags & RST:
             return
+        if segment.flags & (SYN | ACK | FIN) == SYN:
+            self._syn(listener, key, now, segment)
+        elif listener is None:
+            self._context.answer_reset(segment)
         elif segment.flags & ACK:
             self._acknowledgement_for_nobody(listener, key, now, segment)
-        elif segment.flags & SYN and not segment.flags & FIN:
-            self._syn(listener, key, now, segment)
 
     def packet_too_big(self, now: int, too_big: TooBig) -> None:
         """A router could not pass on a packet of ours. Believed only of data in flight (RFC 5927 §4.1)."""
-        conn = self._by_tuple.get((*too_big.local, *too_big.remote))
-        if conn is None:
+        found = self._by_tuple.get((*too_big.local, *too_big.remote))
+        if found is None:
             return
-        tcb = conn.tcb
+        conn, sub = found
+        tcb = sub.tcb
         if not tcb.snd_una <= tcb.ack_offset(too_big.seq) < tcb.snd_nxt:
             self._context.count("OutOfWindowIcmps")
             return
         tcb.path_mtu_lowered(too_big.mtu)
         self._touch(conn)
 
-    def _deliver(self, key: _Key, conn: Connection, now: int, segment: Segment) -> None:
-        was_half_open = conn.tcb.state is State.SYN_RECEIVED
-        segment_arrived(conn, now, segment)
-        if was_half_open and conn.tcb.state is not State.SYN_RECEIVED:
-            self._no_longer_half_open(conn)
+    def _deliver(self, conn: Connection, sub: Subflow, now: int, segment: Segment) -> None:
+        was_half_open = sub.tcb.state is State.SYN_RECEIVED
+        segment_arrived(conn, sub, now, segment)
+        if was_half_open and sub.tcb.state is not State.SYN_RECEIVED:
+            self._no_longer_half_open(sub)
+        self._plan(conn, now)
         self._touch(conn)
-        if conn.tcb.state is State.CLOSED and conn.reset_options is None:
-            self._remove(key, conn)
+        self._bury(conn)
 
-    def _syn(self, listener: Listener, key: _Key, now: int, segment: Segment) -> None:
-        """LISTEN: RFC 9293 §3.10.7.2."""
+    def _syn(self, listener: Listener | None, key: _Key, now: int, segment: Segment) -> None:
+        """LISTEN: RFC 9293 §3.10.7.2. A join finds its connection by the token, whatever the port."""
+        joins = next((option for option in segment.options if isinstance(option, MpJoinSyn)), None)
+        if joins is not None:
+            self._join(listener, key, now, segment, joins)
+            return
+        if listener is None:
+            self._context.answer_reset(segment)
+            return
         if is_silently_ignored(find_capable(segment.options), listener.config):
             return
         if listener.wants_cookie():
@@ -190,23 +238,54 @@ class Endpoint:
         elif listener.half_open < listener.config.backlog:
             conn = open_half(listener, self._context, self._next_number(), now, segment)
             listener.half_open += 1
-            self._add(key, conn)
+            self._add(key, conn, conn.first)
             self._touch(conn)
         else:
             self._context.count("ListenOverflows")
+
+    def _join(
+        self, listener: Listener | None, key: _Key, now: int, segment: Segment, option: MpJoinSyn
+    ) -> None:
+        context = self._context
+        conn = self._by_number.get(context.tokens.get(option.token, 0))
+        if conn is None:
+            context.count("MPJoinNoTokenFound")
+        code = join.refusal(conn)
+        if conn is None or code is not None:
+            context.answer_reset(segment, join.reset_options(conn, code or RST_MPTCP_ERROR))
+            return
+        local_id = local_id_of(conn, self._addresses, segment.dst, segment.dport)
+        if listener is not None and listener.wants_cookie():
+            conn.context.count("MPJoinSynRx")
+            context.outbox.append(
+                join_cookies.answer(self._joins, listener, context, conn, option, local_id, now, segment)
+            )
+            return
+        tcb = tcb_for_syn(conn.config, self._jar, context, now, segment)
+        context.count("MPJoinSynRx")
+        self._add(key, conn, join.accept(conn, tcb, option, local_id, context.random(4)))
+        self._touch(conn)
 
     def _acknowledgement_for_nobody(self, listener: Listener, key: _Key, now: int, segment: Segment) -> None:
         context = self._context
         if not listener.tries_cookies(now) or segment.flags & SYN:
             context.answer_reset(segment)
             return
+        if any(isinstance(option, MpJoinAck) for option in segment.options):
+            joined = join_cookies.take_back(self._joins, listener, now, segment, self._by_number)
+            if joined is None:
+                context.answer_reset(segment, (MpTcpRst(RST_MPTCP_ERROR),))
+            else:
+                self._add(key, *joined)
+                self._deliver(*joined, now, segment)
+            return
         conn = connection_from_cookie(listener, context, self._last_number + 1, now, segment)
         if conn is not None:
             self._last_number += 1
             context.count("SyncookiesRecv")
-            self._add(key, conn)
+            self._add(key, conn, conn.first)
             listener.half_open += 1
-            self._deliver(key, conn, now, segment)
+            self._deliver(conn, conn.first, now, segment)
             return
         context.count("SyncookiesFailed")
         fate = recover_isn(listener, now, segment) if serves_isn_recovery(listener) else Fate.RESET
@@ -216,35 +295,52 @@ class Endpoint:
             context.trace(now, 0, "ACK for no connection", Reason.COOKIE_INVALID.value)
             context.answer_reset(segment)
 
+    def _plan(self, conn: Connection, now: int) -> None:
+        """Ask the path manager what to do, when something has changed."""
+        if not conn.book.plan_due:
+            return
+        for wanted in plan(conn, now, self._addresses):
+            local = self._free_port(conn, wanted)
+            if local is None:
+                continue
+            tuple_ = FourTuple((wanted.local, local), (wanted.remote, wanted.port))
+            offset = self._jar.timestamp_offset(tuple_)
+            tcb = Tcb(conn.config, tuple_.local, tuple_.remote, self._context.random(4), offset)
+            sub = join.begin(conn, tcb, wanted)
+            self._add((*tuple_.local, *tuple_.remote), conn, sub)
+
+    def _free_port(self, conn: Connection, wanted: Join) -> int | None:
+        """The connection's own port where that is free: another address makes another four-tuple."""
+        first, last = self._ports
+        port = conn.local[1]
+        for _ in range(PORT_TRIES):
+            if (wanted.local, port, wanted.remote, wanted.port) not in self._by_tuple:
+                return port
+            port = first + self._context.random(4) % (last - first + 1)
+        return None
+
     def handle_timeout(self, now: int) -> None:
         """Carry out what is due. An early call does nothing."""
-        timers = self._timers
-        while timers and timers[0][0] <= now:
-            at, number = heapq.heappop(timers)
-            conn = self._timer_owner.get(number)
-            if conn is None or conn.scheduled != at:
-                continue
-            conn.scheduled = None
+        while (conn := self._agenda.due(now)) is not None:
             deadline = conn.deadline()
             if deadline is not None and deadline <= now:
-                was_half_open = conn.tcb.state is State.SYN_RECEIVED
+                was_half_open = conn.first.tcb.state is State.SYN_RECEIVED
                 closing.timed_out(conn, now)
-                if was_half_open and conn.tcb.state is not State.SYN_RECEIVED:
-                    self._no_longer_half_open(conn)
+                if was_half_open and conn.first.tcb.state is not State.SYN_RECEIVED:
+                    self._no_longer_half_open(conn.first)
+                self._plan(conn, now)
             self._touch(conn)
 
     def poll_transmit(self, now: int) -> Segment | None:
         """The next segment to send, or None."""
         if self._context.outbox:
             return self._context.outbox.popleft()
-        while self._ready:
-            conn = self._ready[0]
+        while (conn := self._agenda.ready()) is not None:
             segment = next_segment(conn, now)
             if segment is not None:
                 return segment
-            self._ready.popleft()
-            self._ready_set.discard(conn.number)
-            self._reschedule(conn)
+            self._bury(conn)
+            self._agenda.settle(conn)
         return None
 
     def poll_event(self) -> Event | None:
@@ -252,14 +348,7 @@ class Endpoint:
 
     def poll_timeout(self) -> int | None:
         """When `handle_timeout` wants to be called, in ns; None: not at all."""
-        timers = self._timers
-        while timers:
-            at, number = timers[0]
-            conn = self._timer_owner.get(number)
-            if conn is not None and conn.scheduled == at:
-                return at
-            heapq.heappop(timers)
-        return None
+        return self._agenda.next_deadline()
 
     # -- books ----------------------------------------------------------------------------------------
 
@@ -271,44 +360,35 @@ class Endpoint:
         self._last_number += 1
         return self._last_number
 
-    def _add(self, key: _Key, conn: Connection) -> None:
-        self._by_tuple[key] = conn
+    def _add(self, key: _Key, conn: Connection, sub: Subflow) -> None:
+        self._by_tuple[key] = (conn, sub)
         self._by_number[conn.number] = conn
 
-    def _remove(self, key: _Key, conn: Connection) -> None:
-        if self._by_tuple.get(key) is conn:
-            del self._by_tuple[key]
-        self._timer_owner.pop(conn.number, None)
-        if not conn.announced:
-            self._by_number.pop(conn.number, None)
-            if conn.local_token is not None:
-                self._context.tokens.pop(conn.local_token, None)
+    def _bury(self, conn: Connection) -> None:
+        """Closed subflows go once their last segment has left."""
+        for sub in conn.subflows:
+            if sub.tcb.state is State.CLOSED and sub.reset_options is None:
+                self._remove(conn, sub)
+                self._bury(conn)
+                return
 
-    def _no_longer_half_open(self, conn: Connection) -> None:
-        listener = self._listeners.get(conn.tcb.local[1])
-        if listener is not None and conn.role == "server":
+    def _remove(self, conn: Connection, sub: Subflow) -> None:
+        key = (*sub.tcb.local, *sub.tcb.remote)
+        if self._by_tuple.get(key) == (conn, sub):
+            del self._by_tuple[key]
+        conn.bury(sub)
+        if conn.subflows or not conn.finished:
+            return
+        self._agenda.forget(conn)
+        if not conn.told:
+            self._by_number.pop(conn.number, None)
+
+    def _no_longer_half_open(self, sub: Subflow) -> None:
+        listener = self._listeners.get(sub.tcb.local[1])
+        if listener is not None and not sub.initiated and not sub.index:
             listener.half_open -= 1
 
     def _touch(self, conn: Connection) -> None:
         """It may have something to send, or another deadline."""
-        if conn.number not in self._ready_set:
-            self._ready_set.add(conn.number)
-            self._ready.append(conn)
-
-    def _reschedule(self, conn: Connection) -> None:
-        tcb = conn.tcb
-        if tcb.state is State.CLOSED:
-            (local, lport), (remote, rport) = tcb.local, tcb.remote
-            self._remove((local, lport, remote, rport), conn)
-            conn.scheduled = None
-            return
-        deadline = conn.deadline()
-        if deadline == conn.scheduled:
-            return
-        if deadline is None:
-            conn.scheduled = None
-        elif conn.scheduled is None or deadline < conn.scheduled:
-            # A later deadline keeps the earlier entry, which re-arms itself when it comes up.
-            conn.scheduled = deadline
-            self._timer_owner[conn.number] = conn
-            heapq.heappush(self._timers, (deadline, conn.number))
+        conn.assign_due = True
+        self._agenda.touch(conn)

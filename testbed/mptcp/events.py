@@ -54,6 +54,26 @@ class FellBack:
 
 
 @dataclass(frozen=True, slots=True)
+class SubflowOpened:
+    """An additional subflow may carry data. The first has no event of its own."""
+
+    connection: int
+    subflow: int
+    local: tuple[bytes, int]
+    remote: tuple[bytes, int]
+    backup: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SubflowClosed:
+    """An additional subflow ended before its connection did."""
+
+    connection: int
+    subflow: int
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
 class Closed:
     """The last event of a connection. `clean` is false after a reset, an abort or a timeout.
 
@@ -66,4 +86,14 @@ class Closed:
     reason: Reason
 
 
-Event = Accepted | Connected | DataArrived | SpaceFreed | PeerFinished | FellBack | Closed
+Event = (
+    Accepted
+    | Connected
+    | DataArrived
+    | SpaceFreed
+    | PeerFinished
+    | FellBack
+    | SubflowOpened
+    | SubflowClosed
+    | Closed
+)

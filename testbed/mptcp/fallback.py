@@ -16,6 +16,8 @@ from testbed.mptcp.reasons import Reason
 
 # MP_TCPRST reason codes (RFC 8684 §3.6).
 RST_MPTCP_ERROR = 1
+RST_RESOURCES = 2
+RST_PROHIBITED = 3
 RST_MIDDLEBOX = 6
 
 

@@ -7,11 +7,12 @@ cookie_ack.py. Read first: RFC 8684 §3.1, RFC 4987 §3.6, draft-paasch-mptcp-sy
 from __future__ import annotations
 
 from testbed.mptcp.capable import find_capable, flags, wants_checksum
-from testbed.mptcp.config import SECOND, Profile, ServerConfig, SynCookies
+from testbed.mptcp.config import SECOND, Profile, ServerConfig, SynCookies, TcpConfig
 from testbed.mptcp.connection import Connection
 from testbed.mptcp.context import Context
 from testbed.mptcp.fallback import Observation
 from testbed.mptcp.keys import token_and_idsn
+from testbed.mptcp.observe import observe
 from testbed.mptcp.profiles import speech, usable
 from testbed.mptcp.reasons import Reason
 from testbed.mptcp.tcp.cookies import FourTuple, SynCookieJar, stamp_options, timestamp_at
@@ -96,16 +97,8 @@ def open_half(listener: Listener, context: Context, number: int, now: int, segme
     config = listener.config
     option = find_capable(segment.options)
     profile = profile_of_syn(option, config)
-    tuple_ = four_tuple(segment)
-    tcb = Tcb(
-        config.tcp, tuple_.local, tuple_.remote, context.random(4), listener.jar.timestamp_offset(tuple_)
-    )
-    tcb.irs = segment.seq
-    agree(tcb, read_syn_options(segment), now)
-    tcb.snd_wnd = tcb.max_snd_wnd = segment.window
-    tcb.move(State.SYN_RECEIVED)
-    tcb.syn_due = True
-    conn = Connection(number, "server", context, tcb, profile, config.mptcp)
+    tcb = tcb_for_syn(config.tcp, listener.jar, context, now, segment)
+    conn = Connection(number, "server", context, tcb, profile, config.mptcp, config.paths)
     conn.lost_third_ack = config.mptcp.lost_third_ack
     if profile is Profile.TCP:
         conn.fallback_reason = plain_reason(config)
@@ -114,13 +107,25 @@ def open_half(listener: Listener, context: Context, number: int, now: int, segme
     context.count("MPCapableSYNRX")
     key = _free_key(context, conn.speech.sha256)
     if key is None:
-        conn.observe(now, Observation.TOKEN_IN_USE)
+        observe(conn, now, conn.first, Observation.TOKEN_IN_USE)
         return conn
     conn.set_local_key(key)
     if option.sender_key is not None:
         conn.set_remote_key(option.sender_key)
     conn.checksum = config.mptcp.checksum or wants_checksum(option)
     return conn
+
+
+def tcb_for_syn(config: TcpConfig, jar: SynCookieJar, context: Context, now: int, segment: Segment) -> Tcb:
+    """In SYN-RECEIVED, its SYN/ACK due (RFC 9293 §3.10.7.2)."""
+    tuple_ = four_tuple(segment)
+    tcb = Tcb(config, tuple_.local, tuple_.remote, context.random(4), jar.timestamp_offset(tuple_))
+    tcb.irs = segment.seq
+    agree(tcb, read_syn_options(segment), now)
+    tcb.snd_wnd = tcb.max_snd_wnd = segment.window
+    tcb.move(State.SYN_RECEIVED)
+    tcb.syn_due = True
+    return tcb
 
 
 def plain_reason(config: ServerConfig) -> Reason:
@@ -140,8 +145,27 @@ def _free_key(context: Context, sha256: bool) -> int | None:
 def answer_with_cookie(listener: Listener, context: Context, now: int, segment: Segment) -> Segment:
     """The SYN/ACK that needs no state: everything is in its sequence number, key and timestamp."""
     config, tuple_ = listener.config, four_tuple(segment)
+    offered = find_capable(segment.options)
+    profile = profile_of_syn(offered, config)
+    if profile is Profile.TCP:
+        return cookie_synack(listener, context, now, segment)
+    context.count("MPCapableSYNRX")
+    speech_ = speech(profile, config.mptcp)
+    isn = listener.jar.make(now, tuple_, segment.seq, read_syn_options(segment).mss)
+    key = listener.jar.key(tuple_, isn, speech_.version)
+    # On a collision the SYN/ACK leaves MPTCP out (RFC 8684 §3.1; the draft says "third ACK", a slip).
+    if token_and_idsn(key, speech_.sha256)[0] in context.tokens:
+        return cookie_synack(listener, context, now, segment)
+    wants = flags(config.mptcp.checksum, speech_.sha256 and config.mptcp.deny_join_initial)
+    return cookie_synack(listener, context, now, segment, (MpCapable(speech_.version, wants, key),))
+
+
+def cookie_synack(
+    listener: Listener, context: Context, now: int, segment: Segment, more: tuple[Option, ...] = ()
+) -> Segment:
+    """A SYN/ACK with a cookie, and `more` options behind TCP's own."""
+    config, tuple_ = listener.config, four_tuple(segment)
     syn = read_syn_options(segment)
-    isn = listener.jar.make(now, tuple_, segment.seq, syn.mss)
     options: list[Option] = [MaximumSegmentSize(config.tcp.mss_from(segment.dst))]
     if config.tcp.timestamps and syn.timestamp is not None:
         if syn.sack and config.tcp.sack:
@@ -150,15 +174,6 @@ def answer_with_cookie(listener: Listener, context: Context, now: int, segment: 
             options.append(WindowScale(config.tcp.window_scale))
         clock = timestamp_at(now, listener.jar.timestamp_offset(tuple_))
         options.append(Timestamps(stamp_options(clock, syn), syn.timestamp))
-    offered = find_capable(segment.options)
-    profile = profile_of_syn(offered, config)
-    if profile is not Profile.TCP:
-        context.count("MPCapableSYNRX")
-        speech_ = speech(profile, config.mptcp)
-        key = listener.jar.key(tuple_, isn, speech_.version)
-        # On a collision the SYN/ACK leaves MPTCP out (RFC 8684 §3.1; the draft says "third ACK", a slip).
-        if token_and_idsn(key, speech_.sha256)[0] not in context.tokens:
-            options.append(MpCapable(speech_.version, flags(config.mptcp.checksum), key))
     context.count("SyncookiesSent")
     listener.cookies_at = now
     return Segment(
@@ -166,9 +181,9 @@ def answer_with_cookie(listener: Listener, context: Context, now: int, segment: 
         segment.src,
         segment.dport,
         segment.sport,
-        isn,
+        listener.jar.make(now, tuple_, segment.seq, syn.mss),
         seq_add(segment.seq, 1),
         SYN | ACK,
         config.tcp.syn_window,
-        tuple(options),
+        (*options, *more),
     )

@@ -8,7 +8,7 @@ belongs to the SYN). Read first: RFC 8684 §3.3.1.
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,8 @@ class Mapping:
     """`length` bytes from subflow offset `ssn` are the connection's bytes from `data`.
 
     `length` None: the infinite mapping. `capable`: travels in MP_CAPABLE, not in a DSS. `with_fin`: its
-    checksum also counts a DATA_FIN, which has no byte on the subflow.
+    checksum also counts a DATA_FIN, which has no byte on the subflow. `payload`: a sender's own copy of the
+    bytes, kept until the subflow has acknowledged them, whatever was DATA_ACKed (RFC 8684 §3.3.6).
     """
 
     ssn: int
@@ -25,6 +26,7 @@ class Mapping:
     checksum: int | None = None
     capable: bool = False
     with_fin: bool = False
+    payload: bytes = field(default=b"", compare=False, repr=False)
 
     def contains(self, ssn: int) -> bool:
         return self.ssn <= ssn and (self.length is None or ssn < self.ssn + self.length)
@@ -56,6 +58,13 @@ class MappingTable:
             return self._mappings[index]
         return None
 
+    def holds_data(self, data: int) -> bool:
+        """Whether one of the mappings that are kept contains this data offset."""
+        return any(
+            one.data <= data and (one.length is None or data < one.data + one.length)
+            for one in self._mappings
+        )
+
     def add(self, mapping: Mapping) -> bool:
         """False when it contradicts what is known: mappings are immutable (RFC 8684 §3.3.1).
 
@@ -86,7 +95,9 @@ class MappingTable:
         del self._starts[index:], self._mappings[index:]
         if index > 0 and self._mappings[index - 1].contains(ssn):
             cut = self._mappings[index - 1]
-            self._mappings[index - 1] = Mapping(cut.ssn, cut.data, ssn - cut.ssn, None, cut.capable)
+            length = ssn - cut.ssn
+            payload = cut.payload[:length]
+            self._mappings[index - 1] = Mapping(cut.ssn, cut.data, length, None, cut.capable, payload=payload)
         self._starts.append(ssn)
         self._mappings.append(Mapping(ssn, data, None))
 

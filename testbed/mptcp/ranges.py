@@ -6,7 +6,7 @@ sequence numbers and for data sequence numbers alike; knows neither.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 
 SMALL = 1 << 12  # bytes: pieces shorter than this are gathered
 GATHERED = 1 << 16  # into pieces of about so many bytes
@@ -139,3 +139,42 @@ class Reassembly:
             else:
                 merged.append((start, end))
         return merged
+
+
+class RangeSet:
+    """A set of offsets, as (start, end) ranges in order that neither touch nor overlap."""
+
+    __slots__ = ("ranges",)
+
+    def __init__(self) -> None:
+        self.ranges: list[tuple[int, int]] = []
+
+    def __bool__(self) -> bool:
+        return bool(self.ranges)
+
+    def add(self, start: int, end: int) -> None:
+        if start >= end:
+            return
+        ranges = self.ranges
+        first = bisect_left(ranges, start, key=lambda one: one[1])  # the first that ends at or behind start
+        last = bisect_right(ranges, end, key=lambda one: one[0])  # one past the last that begins by end
+        if first < last:
+            start, end = min(start, ranges[first][0]), max(end, ranges[last - 1][1])
+        ranges[first:last] = [(start, end)]
+
+    def drop_below(self, offset: int) -> None:
+        ranges = self.ranges
+        while ranges and ranges[0][1] <= offset:
+            ranges.pop(0)
+        if ranges and ranges[0][0] < offset:
+            ranges[0] = (offset, ranges[0][1])
+
+    def take(self, most: int) -> tuple[int, int]:
+        """Remove and give at most `most` offsets from the front; there must be some."""
+        start, end = self.ranges[0]
+        if end - start > most:
+            end = start + most
+            self.ranges[0] = (end, self.ranges[0][1])
+        else:
+            self.ranges.pop(0)
+        return start, end

@@ -153,6 +153,26 @@ class Reason(StrEnum):
         "the last subflow closed without a DATA_FIN",
         "RFC 8684 §3.3.3",
     )
+    JOIN_REFUSED = (
+        "join_refused",
+        "an answer in the handshake of an additional subflow came without MP_JOIN",
+        "RFC 8684 §3.2",
+    )
+    JOIN_HMAC_WRONG = (
+        "join_hmac_wrong",
+        "the HMAC of an additional subflow is not the one that the keys imply",
+        "RFC 8684 §3.2",
+    )
+    ADDRESS_REMOVED = (
+        "address_removed",
+        "the address of a subflow was withdrawn by REMOVE_ADDR",
+        "RFC 8684 §3.4.2",
+    )
+    SUBFLOW_FINISHED = (
+        "subflow_finished",
+        "one end closed this subflow alone, by a FIN without a DATA_FIN",
+        "RFC 8684 §3.3.3",
+    )
     NO_PROGRESS = (
         "no_progress",
         "the application gave up waiting: the peer has no such connection or sends nothing",
@@ -174,3 +194,5 @@ CONSEQUENCES = frozenset(
         Reason.FASTCLOSE_RECEIVED,
     }
 )
+
+HANGS = frozenset({Reason.NO_PROGRESS, Reason.CONNECT_TIMED_OUT, Reason.DATA_TIMED_OUT})

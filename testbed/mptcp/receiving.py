@@ -10,17 +10,19 @@ from testbed.mptcp import events
 from testbed.mptcp.connection import Connection, Mode
 from testbed.mptcp.fallback import Action, Observation
 from testbed.mptcp.mapping import Mapping
+from testbed.mptcp.observe import observe
+from testbed.mptcp.subflow import Subflow
 from testbed.mptcp.wire.checksum import dss_checksum, residue, same_checksum
 
 
-def deliver(conn: Connection, now: int) -> None:
-    """Map and pass up as much of `pending` as can be; the rest waits for its mapping."""
-    pending = conn.pending
+def deliver(conn: Connection, sub: Subflow, now: int) -> None:
+    """Map and pass up as much of the subflow's `pending` as can be; the rest waits for its mapping."""
+    pending = sub.pending
     fresh = 0
     while pending.end > pending.start and not conn.finished:
-        mapping = conn.receive_mappings.at(pending.start)
+        mapping = sub.receive_mappings.at(pending.start)
         if mapping is None:
-            if not _without_mapping(conn, now):
+            if not _without_mapping(conn, sub, now):
                 break
             continue
         have = pending.end - pending.start
@@ -28,46 +30,46 @@ def deliver(conn: Connection, now: int) -> None:
         if mapping.checksum is not None and conn.mode is Mode.MPTCP:
             if have < left:
                 break  # a checksum covers its whole mapping
-            if not _checksum_holds(conn, mapping):
+            if not _checksum_holds(conn, sub, mapping):
                 conn.context.count("DataCsumErr")
-                if conn.observe(now, Observation.CHECKSUM_WRONG).action is Action.RESET:
-                    return
+                if observe(conn, now, sub, Observation.CHECKSUM_WRONG).action is Action.RESET:
+                    break
                 continue  # fell back: the bytes count as they are (RFC 8684 §3.7)
-        fresh += _pass_up(conn, mapping.data_at(pending.start), min(have, left))
-        conn.receive_mappings.forget(pending.start)
+        fresh += _pass_up(conn, sub, mapping.data_at(pending.start), min(have, left))
+        sub.receive_mappings.forget(pending.start)
     if fresh:
         conn.context.events.append(events.DataArrived(conn.number))
 
 
-def _without_mapping(conn: Connection, now: int) -> bool:
+def _without_mapping(conn: Connection, sub: Subflow, now: int) -> bool:
     """True when a decision made the bytes deliverable."""
     if conn.mode is not Mode.MPTCP:
         return False  # the third packet has not been judged yet
-    held = conn.pending.end - conn.pending.start
-    overdue = held + conn.tcb.mss > conn.tcb.config.receive_buffer  # no room for one more segment
-    if not overdue and len(conn.receive_mappings) and not conn.confirmed:
+    held = sub.pending.end - sub.pending.start
+    overdue = held + sub.tcb.mss > conn.config.receive_buffer  # no room for one more segment
+    if not overdue and len(sub.receive_mappings) and not sub.confirmed:
         # A mapping for later bytes exists: some option in between was lost or moved.
         conn.context.count("DSSNoMatchTCP")
     seen = Observation.MAPPING_OVERDUE if overdue else Observation.DATA_WITHOUT_MAPPING
-    return conn.observe(now, seen).action is Action.FALL_BACK
+    return observe(conn, now, sub, seen).action is Action.FALL_BACK
 
 
-def _checksum_holds(conn: Connection, mapping: Mapping) -> bool:
+def _checksum_holds(conn: Connection, sub: Subflow, mapping: Mapping) -> bool:
     assert mapping.length is not None
     assert mapping.checksum is not None
-    payload = conn.pending.read(mapping.ssn, mapping.length)
+    payload = sub.pending.read(mapping.ssn, mapping.length)
     dsn = ((conn.remote_idsn or 0) + mapping.data) & 0xFFFF_FFFF_FFFF_FFFF
     length = mapping.length + mapping.with_fin
     expected = dss_checksum(dsn, mapping.ssn & 0xFFFF_FFFF, length, residue(payload))
     return same_checksum(expected, mapping.checksum)
 
 
-def _pass_up(conn: Connection, data: int, count: int) -> int:
+def _pass_up(conn: Connection, sub: Subflow, data: int, count: int) -> int:
     """Move `count` bytes up as the connection's from offset `data`; bytes newly in order."""
-    payload = conn.pending.read(conn.pending.start, count)
-    conn.pending.free(conn.pending.start + count)
+    payload = sub.pending.read(sub.pending.start, count)
+    sub.pending.free(sub.pending.start + count)
     receiver = conn.receiver
-    if conn.mode is Mode.MPTCP and data >= receiver.next + conn.tcb.config.receive_buffer:
+    if conn.mode is Mode.MPTCP and data >= receiver.next + conn.config.receive_buffer:
         conn.context.count("OutOfWindow")  # outside the receive window: dropped, no DATA_ACK (§3.3.4)
         return 0
     if data < receiver.next:

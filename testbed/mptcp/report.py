@@ -1,4 +1,4 @@
-"""What is known of a connection once it has ended (or so far)."""
+"""What is known of a connection and of its subflows once it has ended (or so far)."""
 
 from __future__ import annotations
 
@@ -8,9 +8,30 @@ from testbed.mptcp.reasons import Reason, Verdict
 
 
 @dataclass(frozen=True, slots=True)
+class SubflowReport:
+    """One subflow that was established. Bytes are payload, retransmissions and copies included; `srtt` in
+    ns, `cwnd` in bytes; `state` is RFC 9293's word, `reason` why it ended early."""
+
+    index: int
+    local: tuple[bytes, int]
+    remote: tuple[bytes, int]
+    local_id: int
+    remote_id: int
+    backup: bool
+    state: str
+    bytes_sent: int
+    bytes_received: int
+    retransmits: int
+    srtt: int | None
+    cwnd: int
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
 class ConnectionReport:
     """`profile` is the one asked for (client) or agreed (server). `closed_by`: data_fin, fin, fastclose,
-    rst, timeout, or open. Keys and tokens are None where there is none."""
+    rst, timeout, or open. Keys and tokens are None where there is none. `subflows` counts those that were
+    ever established, `paths` describes them in the order of their opening."""
 
     profile: str
     role: str
@@ -28,3 +49,4 @@ class ConnectionReport:
     closed_by: str
     retransmits: int
     srtt: int | None = None
+    paths: tuple[SubflowReport, ...] = ()

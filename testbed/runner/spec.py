@@ -34,6 +34,7 @@ UNITS: dict[tuple[type, str], Any] = {
     },
     **{(TcpConfig, name): Size for name in ("mss", "receive_buffer", "send_buffer", "gso_max_size")},
     **{(Workload, name): Size for name in ("request", "response")},
+    (MptcpConfig, "close_timeout"): Duration,
     (Workload, "arrivals"): PerSecond,
     (Workload, "timeout"): Duration,
     (PathsConfig, "endpoints"): Endpoints,

@@ -16,7 +16,7 @@ from testbed.mptcp.wire import Segment, TooBig
 from testbed.workloads.client import RequestClient
 from testbed.workloads.outcome import Row
 from testbed.workloads.server import RequestServer
-from testbed.workloads.spec import HostSpec
+from testbed.workloads.spec import FIRST_EPHEMERAL, LAST_EPHEMERAL, HostSpec, packed
 
 if TYPE_CHECKING:
     from testbed.mptcp.context import TraceRecord
@@ -134,6 +134,12 @@ class Host(Hosted):
     ) -> None:
         kind = spec.workload.type
         application = CLIENTS[kind](spec, rng) if spec.role == "client" else SERVERS[kind](spec)
-        super().__init__(Endpoint(entropy=entropy, trace=trace), application)
+        endpoint = Endpoint(
+            entropy=entropy,
+            trace=trace,
+            addresses=tuple(map(packed, spec.addresses)),
+            ports=(FIRST_EPHEMERAL, LAST_EPHEMERAL),
+        )
+        super().__init__(endpoint, application)
         self.spec = spec
         self.name = spec.name

@@ -136,28 +136,29 @@ def arm_persist(tcb: Tcb, now: int, waiting: bool) -> None:
         tcb.persist_at = now + min(tcb.rtt.rto << backoff, tcb.config.rto_max)
 
 
-def offer_window(tcb: Tcb, space: int) -> int:
-    """The window field to send for `space` free bytes; what was offered stays acceptable.
+def offer_window(tcb: Tcb, nxt: int, adv: int, space: int) -> tuple[int, int]:
+    """The window field to send, and the right edge that it advertises; what was offered stays acceptable.
 
-    Moves the right edge only by a full segment or half the buffer (RFC 9293 §3.8.6.2.2). A window that
-    is no multiple of the scale's unit rounds up, or a hole of fewer bytes could never be filled; but not
-    by more than a unit over the buffer, or the edge would creep with every small segment.
+    `nxt`, `adv` and `space` are the connection's (RFC 8684 §3.3.4: one window for all subflows): next data
+    offset expected, right edge ever advertised, free bytes from `nxt` on. Moves the right edge only by a
+    full segment or half the buffer (RFC 9293 §3.8.6.2.2). A window that is no multiple of the scale's unit
+    rounds up, or a hole of fewer bytes could never be filled; but not by more than a unit over the buffer,
+    or the edge would creep with every small segment.
     """
-    nxt, shift = tcb.rcv_nxt, tcb.rcv_wscale
+    shift = tcb.rcv_wscale
     edge = nxt + max(space, 0)
-    if edge - tcb.rcv_adv < min(tcb.mss, tcb.config.receive_buffer // 2):
-        edge = max(tcb.rcv_adv, nxt)
+    if edge - adv < min(tcb.mss, tcb.config.receive_buffer // 2):
+        edge = max(adv, nxt)
     field = min((edge - nxt) >> shift, 0xFFFF)
-    if nxt + (field << shift) < tcb.rcv_adv:
+    if nxt + (field << shift) < adv:
         unit = 1 << shift
-        up = (tcb.rcv_adv - nxt + unit - 1) >> shift
+        up = (adv - nxt + unit - 1) >> shift
         if up << shift <= max(space, 0) + unit:
             field = min(up, 0xFFFF)
-    tcb.rcv_adv = max(tcb.rcv_adv, nxt + (field << shift))
-    return field
+    tcb.rcv_adv = max(tcb.rcv_adv, tcb.rcv_nxt + (field << shift))
+    return field, max(adv, nxt + (field << shift))
 
 
-def window_update_due(tcb: Tcb, space: int) -> bool:
-    """The application has read so much that the peer should hear of it."""
-    opened = tcb.rcv_nxt + space - tcb.rcv_adv
+def window_update_due(tcb: Tcb, opened: int) -> bool:
+    """The application has read so much that the peer should hear of it: `opened` bytes more than offered."""
     return opened >= min(2 * tcb.mss, tcb.config.receive_buffer // 2)

@@ -1,0 +1,198 @@
+"""Which data goes on which subflow now: new data, data once more, data on all of them.
+
+Decides what is committed to a subflow, one mapping per segment or large frame; a subflow commits no more
+than it may send at once. Who is asked first is the scheduler's choice (sched/), when data has to go again
+is decided in reinject.py. Must not build segments.
+Read first: RFC 8684 §3.3.1, §3.3.5-§3.3.8.
+"""
+
+from __future__ import annotations
+
+from testbed.mptcp import closing
+from testbed.mptcp.config import FirstData
+from testbed.mptcp.connection import Connection, Mode
+from testbed.mptcp.mapping import Mapping
+from testbed.mptcp.option_space import frame_room, payload_room
+from testbed.mptcp.reinject import arm_data_timer, holder_of_left_edge, penalize
+from testbed.mptcp.sched import Candidate, eligible
+from testbed.mptcp.subflow import Subflow
+from testbed.mptcp.tcp.output import room_for_new
+from testbed.mptcp.wire.checksum import dss_checksum, residue
+
+LARGEST = 1 << 30
+
+
+def assign(conn: Connection, now: int) -> None:
+    """Commit as much as the windows allow."""
+    conn.assign_due = False
+    sender = conn.sender
+    ready = usable(conn)
+    if not ready:
+        return
+    if sender.again:
+        _once_more(conn, ready, now)
+    if conn.scheduler.duplicates and len(ready) > 1:
+        _everywhere(conn, ready)
+    else:
+        _new_data(conn, ready)
+    if sender.unmapped:
+        _probe(conn, ready)
+        if sender.edge <= sender.nxt and conn.mptcp.opportunistic and len(ready) > 1:
+            _left_edge(conn, ready, now)
+    arm_data_timer(conn, now)
+    closing.queue_fin(conn)
+
+
+def usable(conn: Connection) -> list[Subflow]:
+    """Subflows for data: those that work before those that do not, and backups last (RFC 8684 §3.3.8)."""
+    ready = [sub for sub in conn.subflows if sub.may_carry]
+    if len(ready) > 1:
+        ready = [sub for sub in ready if not sub.stale] or ready
+        ready = eligible(ready)
+    return ready
+
+
+def _new_data(conn: Connection, ready: list[Subflow]) -> None:
+    sender = conn.sender
+    while (queued := min(sender.unmapped, sender.edge - sender.nxt)) > 0:
+        picked = _pick(conn, ready, queued)
+        if picked is None:
+            return
+        sub, count = picked
+        _commit(conn, sub, sender.nxt, count)
+
+
+def _once_more(conn: Connection, ready: list[Subflow], now: int) -> None:
+    """Data below `nxt` that is to be mapped again, on a subflow that does not have it in flight."""
+    again = conn.sender.again
+    again.drop_below(conn.sender.una)
+    while again:
+        start, end = again.ranges[0]
+        free = [sub for sub in ready if _takes_again(sub, start)]
+        if not free:
+            again.take(LARGEST)  # it is on its way everywhere
+            continue
+        picked = _pick(conn, free, end - start)
+        if picked is None:
+            return
+        sub, count = picked
+        again.take(count)
+        _commit(conn, sub, start, count)
+        conn.context.count("DataReinjected")
+
+
+def _takes_again(sub: Subflow, data: int) -> bool:
+    """Not in flight there, nor is the peer suspected of having fallen back (reinject.data_timeout)."""
+    return not sub.acks_without_data_ack and not sub.send_mappings.holds_data(data)
+
+
+def _everywhere(conn: Connection, ready: list[Subflow]) -> None:
+    """Redundant: each subflow sends all that is not DATA_ACKed, as far as its own windows allow."""
+    sender = conn.sender
+    for sub in ready:
+        while True:
+            start = max(sub.cursor, sender.una)
+            known = sender.nxt - start
+            queued = known if known > 0 else min(sender.unmapped, sender.edge - sender.nxt)
+            count = _room(conn, sub, queued) if queued > 0 else 0
+            if not count:
+                break
+            _commit(conn, sub, start, count)
+            sub.cursor = start + count
+
+
+def _left_edge(conn: Connection, ready: list[Subflow], now: int) -> None:
+    """The receive window is full and this subflow is idle: it sends what a slow one holds back, which is
+    penalized (Raiciu et al., NSDI 2012 §4.2)."""
+    sender = conn.sender
+    for sub in ready:
+        slow = holder_of_left_edge(conn, sub)
+        if slow is None:
+            continue
+        end = next(end for start, end in slow.carrying if start <= sender.una < end)
+        count = _room(conn, sub, min(end, sender.nxt) - sender.una)
+        if count:
+            _commit(conn, sub, sender.una, count)
+            conn.context.count("OpportunisticRetrans")
+            penalize(conn, slow, now)
+
+
+def _probe(conn: Connection, ready: list[Subflow]) -> None:
+    """A window probe needs a byte to send; behind a window that stays small, what there is goes out
+    (the override timer of RFC 9293 §3.8.6.2.1)."""
+    sender = conn.sender
+    for sub in ready:
+        tcb = sub.tcb
+        if not (tcb.probe and tcb.snd_end == tcb.snd_una and sender.unmapped):
+            continue
+        queued = min(sender.unmapped, sender.edge - sender.nxt)
+        if queued <= 0:
+            sender.edge = max(sender.edge, sender.nxt + 1)
+            _commit(conn, sub, sender.nxt, 1)
+        else:
+            room = payload_room(conn, sub, _first_data_is_capable(conn, sub))
+            _commit(conn, sub, sender.nxt, min(queued, room, max(tcb.snd_wnd, 1)))
+
+
+def _pick(conn: Connection, ready: list[Subflow], queued: int) -> tuple[Subflow, int] | None:
+    """A subflow and how many bytes it takes now."""
+    if len(ready) == 1:
+        count = _room(conn, ready[0], queued)
+        return (ready[0], count) if count else None
+    rooms = {sub.index: (sub, count) for sub in ready if (count := _room(conn, sub, queued))}
+    if not rooms:
+        return None
+    candidates = [
+        Candidate(
+            index=index,
+            srtt=sub.tcb.rtt.srtt,
+            cwnd=sub.tcb.cc.cwnd,
+            flight=sub.tcb.flight,
+            room=count,
+            backup=sub.backup,
+            mss=sub.tcb.mss,
+        )
+        for index, (sub, count) in rooms.items()
+    ]
+    index = conn.scheduler.pick(candidates, queued)
+    return None if index is None else rooms[index]
+
+
+def _room(conn: Connection, sub: Subflow, queued: int) -> int:
+    """Bytes of the next mapping on this subflow; 0: wait."""
+    room = payload_room(conn, sub, _first_data_is_capable(conn, sub))
+    frame = frame_room(conn, sub, room)
+    count = room_for_new(sub.tcb, queued, frame)
+    if room < count < queued:
+        count -= count % room  # no small segment at the end of a frame
+    return count
+
+
+def _commit(conn: Connection, sub: Subflow, start: int, count: int) -> None:
+    """These bytes of the connection are the subflow's next."""
+    sender, tcb = conn.sender, sub.tcb
+    if conn.mode is not Mode.TCP:
+        capable = start == sender.nxt and _first_data_is_capable(conn, sub)
+        payload = sender.buffer.read(start, count)
+        checksum = None
+        if conn.checksum:
+            ssn = tcb.snd_end & 0xFFFF_FFFF
+            checksum = dss_checksum(conn.dsn(start), ssn, count, residue(payload))
+        sub.send_mappings.add(Mapping(tcb.snd_end, start, count, checksum, capable, payload=payload))
+        sub.carrying.append((start, start + count))
+    tcb.snd_end += count
+    sender.nxt = max(sender.nxt, start + count)
+
+
+def _first_data_is_capable(conn: Connection, sub: Subflow) -> bool:
+    """The first mapping travels in MP_CAPABLE: draft §3.1.1, RFC 8684 §3.1. Not once a DATA_ACK came
+    before the first write (§3.1.2), and never in v0."""
+    return (
+        conn.role == "client"
+        and conn.mode is Mode.MPTCP
+        and conn.sender.nxt == 1
+        and not sub.index
+        and not conn.speech.key_in_syn
+        and not conn.confirmed
+        and conn.first_data is FirstData.CAPABLE
+    )

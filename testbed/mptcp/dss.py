@@ -1,0 +1,137 @@
+"""What a DSS means: mappings of the peer's data, DATA_ACKs of ours, the DATA_FIN.
+
+Decides which of their numbers are believed and what is freed. Whether a missing or contradicting one ends
+MPTCP is decided in fallback.py. Must not build segments. Read first: RFC 8684 §3.3.1-§3.3.5.
+"""
+
+from __future__ import annotations
+
+from testbed.mptcp import events
+from testbed.mptcp.connection import Connection, Mode
+from testbed.mptcp.fallback import Action, Observation
+from testbed.mptcp.mapping import Mapping
+from testbed.mptcp.observe import observe
+from testbed.mptcp.reinject import data_acknowledged
+from testbed.mptcp.subflow import Subflow
+from testbed.mptcp.tcp.arrive import Arrival
+from testbed.mptcp.wire import ACK, Dss, Segment
+from testbed.mptcp.wire.sequence import MASK32, dsn_diff, promote, seq_diff
+
+
+def take_dss(conn: Connection, sub: Subflow, now: int, segment: Segment, dss: Dss) -> None:
+    if not conn.peer_dss_seen:
+        conn.peer_dss_seen = conn.book.plan_due = True
+    if dss.data_ack is not None:
+        _take_data_ack(conn, sub, now, segment, dss)
+    if dss.dsn is None or conn.remote_idsn is None:
+        return
+    conn.peer_dsn_8 = conn.peer_dsn_8 or dss.dsn_8
+    near = (conn.remote_idsn + conn.receiver.next) & 0xFFFF_FFFF_FFFF_FFFF
+    dsn = dss.dsn if dss.dsn_8 else promote(dss.dsn, near)
+    data = conn.receiver.next + dsn_diff(dsn, near)
+    if dss.length == 0:
+        conn.context.count("InfiniteMapRx")
+        observe(conn, now, sub, Observation.INFINITE_MAPPING)
+        return
+    length = dss.length
+    if dss.data_fin:
+        length -= 1  # the DATA_FIN is the mapping's last octet (RFC 8684 §3.3.3)
+        fin = data + length
+        if conn.receiver.fin is None and fin >= conn.receiver.next:
+            conn.receiver.fin = fin
+        conn.fin_ack_due = True  # acknowledged even when seen before: our DATA_ACK may be lost
+    if length > 0:
+        ssn = _ssn_offset(sub, dss.ssn)
+        # A DATA_FIN counts in the length that is checksummed, but has no byte on the subflow.
+        add_mapping(conn, sub, now, Mapping(ssn, data, length, dss.checksum, with_fin=dss.data_fin))
+
+
+def _ssn_offset(sub: Subflow, ssn: int) -> int:
+    """The 32-bit relative number as an unbounded offset near where we are."""
+    near = sub.tcb.rcv_nxt
+    return near + seq_diff(ssn, near & MASK32)
+
+
+def add_mapping(conn: Connection, sub: Subflow, now: int, mapping: Mapping) -> None:
+    if conn.checksum and mapping.checksum is None:
+        observe(conn, now, sub, Observation.CHECKSUM_MISSING)
+    elif (
+        not conn.checksum
+        and mapping.checksum is not None
+        and (observe(conn, now, sub, Observation.CHECKSUM_UNEXPECTED).action is Action.RESET)
+    ):
+        return
+    if sub.lost or conn.mode is not Mode.MPTCP:
+        return
+    if not conn.checksum and mapping.checksum is not None:
+        mapping = Mapping(mapping.ssn, mapping.data, mapping.length, None, with_fin=mapping.with_fin)
+    if not sub.receive_mappings.add(mapping):
+        conn.context.count("DSSNotMatching")
+        observe(conn, now, sub, Observation.MAPPING_CONTRADICTS)
+
+
+def _take_data_ack(conn: Connection, sub: Subflow, now: int, segment: Segment, dss: Dss) -> None:
+    assert dss.data_ack is not None
+    sender = conn.sender
+    near = conn.dsn(sender.una)
+    number = dss.data_ack if dss.data_ack_8 else promote(dss.data_ack, near)
+    offset = sender.una + dsn_diff(number, near)
+    before = sender.una
+    if not sender.acknowledge(offset):
+        return
+    if not conn.confirmed:
+        conn.confirmed = conn.book.plan_due = True
+    sub.confirmed = True
+    sub.acks_without_data_ack = 0
+    sender.open_window(offset, segment.window << sub.tcb.snd_wscale)
+    if sender.una > before:
+        data_acknowledged(conn, now)
+        free(conn)
+
+
+def take_acknowledgement(
+    conn: Connection,
+    sub: Subflow,
+    now: int,
+    segment: Segment,
+    dss: Dss | None,
+    arrival: Arrival,
+    excused: bool,
+) -> None:
+    """What the subflow-level ACK means above. `excused`: another signal takes a DATA_ACK's room."""
+    tcb = sub.tcb
+    with_data_ack = dss is not None and dss.data_ack is not None
+    acks_data = bool(arrival.acked and segment.flags & ACK and tcb.snd_una > 1)
+    if conn.mode is Mode.MPTCP and acks_data and not with_data_ack and not excused:
+        sub.acks_without_data_ack += 1
+        observe(conn, now, sub, Observation.ACK_WITHOUT_DATA_ACK)
+    if conn.finished or sub.lost:
+        return
+    if not conn.confirmed or conn.mode is Mode.TCP:
+        # No DATA_ACK to relate the window to: the subflow's own acknowledgement does.
+        mapping = sub.send_mappings.at(tcb.snd_una)
+        base = mapping.data_at(tcb.snd_una) if mapping is not None else conn.sender.nxt
+        conn.sender.open_window(base, tcb.snd_wnd)
+    if not arrival.acked:
+        return
+    sub.stale = False
+    if conn.mode is Mode.TCP:
+        mapping = sub.send_mappings.at(tcb.snd_una)
+        at = min(tcb.snd_una, tcb.snd_end)
+        acked = mapping.data_at(at) if mapping is not None else conn.sender.nxt
+        conn.sender.una = max(conn.sender.una, min(acked, conn.sender.nxt))
+        sub.forget_carried(conn.sender.una)
+        free(conn)
+    sub.send_mappings.forget(tcb.snd_una)
+    if sub.announce_infinite is not None and tcb.snd_una > sub.announce_infinite.ssn:
+        sub.announce_infinite = None
+
+
+def free(conn: Connection) -> None:
+    """Forget what was DATA_ACKed; subflows keep their own copies until they are acknowledged there too
+    (RFC 8684 §3.3.2)."""
+    buffer = conn.sender.buffer
+    buffer.free(conn.sender.una)
+    if conn.want_space and buffer.end - buffer.start <= conn.config.send_buffer // 2:
+        conn.want_space = False
+        conn.context.events.append(events.SpaceFreed(conn.number))

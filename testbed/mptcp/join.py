@@ -1,0 +1,163 @@
+"""MP_JOIN: the handshake of an additional subflow, from both ends.
+
+Decides which join is accepted, and when a joined subflow may carry data. Finding the connection by its
+token is endpoint.py's, joins to a server that keeps no state are in join_cookies.py.
+Read first: RFC 8684 §3.2.
+"""
+
+from __future__ import annotations
+
+import hmac as constant_time
+
+from testbed.mptcp.connection import Connection, Mode
+from testbed.mptcp.fallback import RST_MPTCP_ERROR, RST_PROHIBITED, RST_RESOURCES
+from testbed.mptcp.keys import join_hmac
+from testbed.mptcp.paths import Join
+from testbed.mptcp.reasons import Reason
+from testbed.mptcp.subflow import JoinState, Subflow
+from testbed.mptcp.tcp.state import State
+from testbed.mptcp.tcp.tcb import Tcb
+from testbed.mptcp.wire import MpJoinAck, MpJoinSyn, MpJoinSynAck, MpTcpRst, Option
+
+SYNACK_HMAC_BYTES = 8
+ACK_HMAC_BYTES = 20
+MOST_ACKS = 8  # third ACKs sent before a join is given up
+
+
+def begin(conn: Connection, tcb: Tcb, join: Join) -> Subflow:
+    """A subflow of ours, with its SYN due."""
+    sub = conn.add_subflow(tcb, initiated=True, join=JoinState(conn.context.random(4)))
+    sub.local_id, sub.remote_id, sub.backup_here = join.local_id, join.remote_id, join.backup
+    tcb.move(State.SYN_SENT)
+    tcb.syn_due = True
+    return sub
+
+
+def refusal(conn: Connection | None) -> int | None:
+    """Why a SYN with MP_JOIN gets a RST: a code of MP_TCPRST; None: it is welcome.
+
+    No DSS on the first subflow yet: the peer cannot know that the keys have arrived (RFC 8684 §3.2).
+    """
+    if conn is None or conn.finished or conn.mode is not Mode.MPTCP or not conn.peer_dss_seen:
+        return RST_MPTCP_ERROR
+    if conn.mptcp.deny_join:
+        return RST_PROHIBITED
+    if extra_subflows(conn) >= conn.paths.limits.subflows:
+        return RST_RESOURCES
+    return None
+
+
+def extra_subflows(conn: Connection) -> int:
+    """Besides the first, whoever opened them, those under way included."""
+    return sum(1 for sub in conn.subflows if sub.index and sub.alive)
+
+
+def accept(conn: Connection, tcb: Tcb, option: MpJoinSyn, local_id: int, local_nonce: int) -> Subflow:
+    """The peer's subflow in SYN-RECEIVED."""
+    sub = conn.add_subflow(tcb, initiated=False, join=JoinState(local_nonce, option.nonce))
+    sub.local_id, sub.remote_id, sub.backup_there = local_id, option.address_id, option.backup
+    return sub
+
+
+def syn_option(conn: Connection, sub: Subflow) -> MpJoinSyn:
+    assert sub.join is not None
+    assert conn.remote_token is not None
+    return MpJoinSyn(sub.backup_here, sub.local_id, conn.remote_token, sub.join.local_nonce)
+
+
+def synack_option(conn: Connection, sub: Subflow) -> MpJoinSynAck:
+    assert sub.join is not None
+    mac = own_hmac(conn, sub.join)
+    return MpJoinSynAck(sub.backup_here, sub.local_id, mac[:SYNACK_HMAC_BYTES], sub.join.local_nonce)
+
+
+def ack_option(conn: Connection, sub: Subflow, now: int) -> MpJoinAck:
+    """For the third ACK, which is sent again until something comes back (RFC 8684 §3.2)."""
+    join = sub.join
+    assert join is not None
+    join.ack_due = False
+    join.acks += 1
+    join.ack_at = now + (sub.tcb.rtt.rto << (join.acks - 1))
+    return MpJoinAck(own_hmac(conn, join)[:ACK_HMAC_BYTES])
+
+
+def own_hmac(conn: Connection, join: JoinState) -> bytes:
+    assert conn.local_key is not None
+    assert conn.remote_key is not None
+    assert join.remote_nonce is not None
+    return join_hmac(conn.local_key, conn.remote_key, join.local_nonce, join.remote_nonce, conn.speech.sha256)
+
+
+def _peer_hmac(conn: Connection, join: JoinState) -> bytes:
+    assert conn.local_key is not None
+    assert conn.remote_key is not None
+    assert join.remote_nonce is not None
+    return join_hmac(conn.remote_key, conn.local_key, join.remote_nonce, join.local_nonce, conn.speech.sha256)
+
+
+def synack_arrived(conn: Connection, sub: Subflow, now: int, option: MpJoinSynAck | None) -> None:
+    """The joining side: check the peer's HMAC, then prove our own with the third ACK."""
+    join = sub.join
+    assert join is not None
+    if option is None:
+        _give_up(conn, sub, now, Reason.JOIN_REFUSED)
+        return
+    join.remote_nonce = option.nonce
+    conn.context.count("MPJoinSynAckRx")
+    if not constant_time.compare_digest(option.hmac, _peer_hmac(conn, join)[:SYNACK_HMAC_BYTES]):
+        conn.context.count("MPJoinSynAckHMacFailure")
+        _give_up(conn, sub, now, Reason.JOIN_HMAC_WRONG)
+        return
+    sub.backup_there, sub.remote_id = option.backup, option.address_id
+    join.ack_due = sub.tcb.ack_now = True
+
+
+def third_ack_arrived(conn: Connection, sub: Subflow, now: int, option: MpJoinAck | None) -> None:
+    """The joined side. The ACK that answers it tells the peer that data may flow."""
+    join = sub.join
+    assert join is not None
+    if option is None:
+        _give_up(conn, sub, now, Reason.JOIN_REFUSED)
+        return
+    if not constant_time.compare_digest(option.hmac, _peer_hmac(conn, join)[:ACK_HMAC_BYTES]):
+        conn.context.count("MPJoinAckHMacFailure")
+        _give_up(conn, sub, now, Reason.JOIN_HMAC_WRONG)
+        return
+    conn.context.count("MPJoinAckRx")
+    conn.ever_joined = True
+    conn.announce_subflow(now, sub)
+    sub.tcb.ack_now = True
+
+
+def answer_arrived(conn: Connection, sub: Subflow, now: int) -> None:
+    """The joining side hears from the peer after its third ACK: the subflow is open."""
+    assert sub.join is not None
+    if sub.join.remote_nonce is not None and not sub.usable:
+        sub.join.ack_at = None
+        conn.ever_joined = True
+        conn.announce_subflow(now, sub)
+
+
+def timed_out(conn: Connection, sub: Subflow, now: int) -> None:
+    """The third ACK may be lost."""
+    join = sub.join
+    if join is None or join.ack_at is None or now < join.ack_at:
+        return
+    join.ack_at = None
+    if join.acks >= MOST_ACKS:
+        _give_up(conn, sub, now, Reason.DATA_TIMED_OUT)
+    else:
+        join.ack_due = sub.tcb.ack_now = True
+
+
+def _give_up(conn: Connection, sub: Subflow, now: int, reason: Reason) -> None:
+    conn.reset_subflow(now, sub, reason, reset_options(conn, RST_MPTCP_ERROR))
+
+
+def reset_options(conn: Connection | None, code: int) -> tuple[Option, ...]:
+    """MP_TCPRST came with RFC 8684 §3.6; before it, a reset says nothing."""
+    if conn is not None and not conn.speech.sha256:
+        return ()
+    if conn is not None:
+        conn.context.count("MPRstTx")
+    return (MpTcpRst(code),)

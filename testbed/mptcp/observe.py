@@ -1,0 +1,73 @@
+"""What was seen on a subflow goes to fallback.py, and what that decides is carried out.
+
+Decides nothing itself but whether a subflow counts as the only one. Must not look at packets.
+Read first: RFC 8684 §3.7.
+"""
+
+from __future__ import annotations
+
+from testbed.mptcp import events
+from testbed.mptcp.connection import Connection, Mode
+from testbed.mptcp.fallback import Action, Decision, Observation, Situation, decide
+from testbed.mptcp.mapping import Mapping
+from testbed.mptcp.subflow import Subflow
+from testbed.mptcp.wire import MpFail, MpTcpRst, Option
+
+
+def observe(
+    conn: Connection, now: int, sub: Subflow, observation: Observation, contiguous: bool = True
+) -> Decision:
+    """Report what was seen on a subflow to fallback.py and carry out what it decides."""
+    decision = decide(
+        observation,
+        Situation(
+            conn.profile,
+            confirmed=sub.confirmed,
+            only_subflow=_is_only(conn, sub),
+            contiguous=contiguous,
+            unconfirmed_acks=sub.acks_without_data_ack,
+            lost_third_ack=conn.lost_third_ack,
+        ),
+    )
+    conn.context.trace(
+        now, conn.number, observation.value, f"{decision.action.value}: {decision.reason.value}"
+    )
+    if decision.action is Action.FALL_BACK:
+        _fall_back(conn, now, sub, decision)
+    elif decision.action is Action.RESET:
+        options: list[Option] = []
+        if decision.send_fail:
+            options.append(MpFail(conn.data_ack_number()))
+            conn.context.count("MPFailTx")
+        if decision.rst_code is not None:
+            options.append(MpTcpRst(decision.rst_code))
+            conn.context.count("MPRstTx")
+        conn.reset_subflow(now, sub, decision.reason, tuple(options))
+    return decision
+
+
+def _is_only(conn: Connection, sub: Subflow) -> bool:
+    """No other subflow is established, and none took data along that is still missing."""
+    others = any(other.established for other in conn.subflows if other is not sub)
+    return not others and not conn.sender.again and not conn.receiver.reassembly.held
+
+
+def _fall_back(conn: Connection, now: int, sub: Subflow, decision: Decision) -> None:
+    if conn.mode is Mode.TCP:
+        return
+    if conn.mode is Mode.MPTCP:
+        conn.context.count("DssFallback")
+    if decision.send_fail:
+        sub.signals.append(MpFail(conn.data_ack_number()))
+        sub.tcb.ack_now = True
+    if decision.send_infinite:
+        sub.announce_infinite = Mapping(sub.tcb.snd_end, conn.sender.nxt, None)
+    conn.run_in_step(sub, sub.tcb.snd_end, sub.pending.start)
+    conn.mode = Mode.TCP
+    conn.fallback_reason = decision.reason
+    conn.data_fin_at = conn.data_rto_at = None
+    for other in list(conn.subflows):
+        if other is not sub and other.alive:
+            conn.reset_subflow(now, other, decision.reason)
+    if conn.told:
+        conn.context.events.append(events.FellBack(conn.number, decision.reason))

@@ -1,0 +1,93 @@
+"""Data that has to be sent once more, on another subflow or again on the same.
+
+Decides when: a subflow's retransmission timer fired, a subflow died (connection.py), the connection's own
+timer fired because a subflow acknowledged what was never DATA_ACKed, or the receive window is full and a
+slow subflow holds its left edge. How it is mapped again is assign.py's.
+Read first: RFC 8684 §3.3.6; Raiciu et al., "How Hard Can It Be?" (NSDI 2012) §4.2.
+"""
+
+from __future__ import annotations
+
+from testbed.mptcp.connection import Connection, Mode
+from testbed.mptcp.subflow import Subflow
+
+MAX_BACKOFF = 6  # doublings of the connection's timer
+MOST_AT_ONCE = 65_535  # bytes that one expiry sends again
+
+
+def subflow_timed_out(conn: Connection, sub: Subflow) -> None:
+    """Its retransmission timer fired: others take over what it carries, while it goes on trying."""
+    if conn.mode is not Mode.MPTCP or not any(other.may_carry for other in conn.subflows if other is not sub):
+        return
+    if not sub.stale:
+        sub.stale = True
+        conn.context.count("SubflowStale")
+    una = conn.sender.una
+    for start, end in sub.carrying:
+        if end > una:
+            conn.sender.again.add(max(start, una), end)
+    conn.assign_due = True
+
+
+def arm_data_timer(conn: Connection, now: int) -> None:
+    """Runs while mapped data is not DATA_ACKed (RFC 8684 §3.3.6)."""
+    if conn.mode is Mode.MPTCP and conn.sender.una < conn.sender.nxt and conn.data_rto_at is None:
+        longest = max((sub.tcb.rtt.rto for sub in conn.subflows if sub.established), default=None)
+        if longest is not None:
+            conn.data_rto_at = now + (2 * longest << min(conn.data_rto_attempts, MAX_BACKOFF))
+
+
+def data_acknowledged(conn: Connection, now: int) -> None:
+    """The DATA_ACK moved forward."""
+    una = conn.sender.una
+    conn.sender.again.drop_below(una)
+    for sub in conn.subflows:
+        sub.forget_carried(una)
+    conn.data_rto_attempts = 0
+    conn.data_rto_at = None
+    arm_data_timer(conn, now)
+
+
+def data_timeout(conn: Connection, now: int) -> None:
+    """Subflows have acknowledged the oldest data and no DATA_ACK came: send it again.
+
+    As long as a subflow still has it in flight, that subflow's own timer takes care. Where acknowledgements
+    come without DATA_ACKs the peer may have fallen back: there a second copy would be new data to it.
+    """
+    conn.data_rto_at = None
+    sender = conn.sender
+    una = sender.una
+    in_flight = any(sub.may_carry and not sub.stale and _in_flight(sub, una) for sub in conn.subflows)
+    trusted = any(sub.may_carry and not sub.acks_without_data_ack for sub in conn.subflows)
+    if trusted and not in_flight and una < sender.nxt:
+        sender.again.add(una, min(sender.nxt, una + MOST_AT_ONCE))
+        conn.context.count("DataRetrans")
+        conn.data_rto_attempts += 1
+        conn.assign_due = True
+    arm_data_timer(conn, now)
+
+
+def _in_flight(sub: Subflow, data: int) -> bool:
+    """Mapped on this subflow and not acknowledged there."""
+    return sub.send_mappings.holds_data(data)
+
+
+def holder_of_left_edge(conn: Connection, than: Subflow) -> Subflow | None:
+    """The subflow that keeps the receive window from moving, if it is a slower one than `than`; None too
+    when it was helped already. A slow subflow cannot help a fast one: its copy would come too late."""
+    una = conn.sender.una
+    if una >= conn.sender.nxt or than.carries(una):
+        return None
+    for sub in conn.subflows:
+        if sub is not than and sub.carries(una):
+            return sub if (sub.tcb.rtt.srtt or 0) > (than.tcb.rtt.srtt or 0) else None
+    return None
+
+
+def penalize(conn: Connection, sub: Subflow, now: int) -> None:
+    """Halve the window of the subflow that holds the others up, at most once in its RTT (NSDI 2012 §4.2)."""
+    rtt = sub.tcb.rtt.srtt or sub.tcb.rtt.rto
+    if conn.mptcp.penalize and (sub.penalized_at is None or now - sub.penalized_at >= rtt):
+        sub.penalized_at = now
+        sub.tcb.cc.penalize()
+        conn.context.count("SubflowPenalized")
