@@ -43,7 +43,8 @@ def transfer(task: Task) -> Report:
             gso_max_size=min(task.gso_max_size, tun.gso_max_size), receive_buffer=BUFFER, send_buffer=BUFFER
         )
         application: Application = _sender(task, tcp, divert.ports[0]) if sender else _receiver(task, tcp)
-        host = Hosted(Endpoint(entropy=os.urandom), application)
+        addresses = tuple(map(packed, task.addresses))
+        host = Hosted(Endpoint(entropy=os.urandom, addresses=addresses, ports=divert.ports), application)
         loop = Loop(host, tun, stop, icmp=icmp)
         settle()
         if not sender:
