@@ -73,7 +73,7 @@ def _of_subflow(conn: Connection, sub: Subflow, now: int) -> Segment | None:
     if sub.signals and (sub.usable or conn.finished):
         return _ack(conn, sub, now)  # no room beside data
     if not _third_ack_comes_first(conn, sub):
-        if sack_due(tcb):
+        if tcb.ack_now and sack_due(tcb):
             return _ack(conn, sub, now)
         span = next_span(tcb, lambda ssn: _most(conn, sub, ssn), now)
         if span is not None:
@@ -198,7 +198,7 @@ def _ack(conn: Connection, sub: Subflow, now: int) -> Segment:
         options = _with_signal(conn, sub, options, sub.signals.popleft())
     elif conn.mode is Mode.MPTCP:
         options += _ack_options(conn, sub, now)
-    if sub.tcb.sack_on:
+    if sub.tcb.sack_blocks or sub.tcb.dsack is not None:
         sack = sack_option(sub.tcb, MAX_OPTION_BYTES - sum(len(one.encode()) for one in options))
         if sack is not None:
             options.append(sack)

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from testbed.mptcp.config import MILLISECOND, TcpConfig
 from testbed.mptcp.tcp.arrive import Arrival, segment_arrives
-from testbed.mptcp.tcp.handshake import syn_options
+from testbed.mptcp.tcp.handshake import agree, read_syn_options, syn_options, synack_options
 from testbed.mptcp.tcp.output import (
+    Span,
     acknowledged,
     arm_persist,
     next_span,
@@ -66,14 +67,27 @@ class Host:
         window = tcb.config.syn_window
         tcb.rcv_adv = max(tcb.rcv_adv, 1 + window)
         syn_sent(tcb, now)
-        return Segment(*self._ends(), tcb.iss, 0, SYN, window, syn_options(tcb, now))
+        if tcb.state is State.SYN_RECEIVED:
+            options, bits, ack = synack_options(tcb, now), SYN | ACK, tcb.wire_ack()
+        else:
+            options, bits, ack = syn_options(tcb, now), SYN, 0
+        return Segment(*self._ends(), tcb.iss, ack, bits, window, options)
 
     def _ends(self) -> tuple[bytes, bytes, int, int]:
         (src, sport), (dst, dport) = self.tcb.local, self.tcb.remote
         return src, dst, sport, dport
 
     def take(self, now: int, segment: Segment) -> Arrival:
-        arrival = segment_arrives(self.tcb, now, segment)
+        tcb = self.tcb
+        if tcb.state is State.CLOSED and segment.flags == SYN:
+            tcb.irs = segment.seq
+            agree(tcb, read_syn_options(segment), now)
+            tcb.snd_wnd = tcb.max_snd_wnd = segment.window
+            tcb.move(State.SYN_RECEIVED)
+            tcb.syn_due = True
+            return Arrival()
+        arrival = segment_arrives(tcb, now, segment)
+        tcb.syn_due = tcb.syn_due or arrival.resend_synack
         self.received += len(arrival.data)
         return arrival
 
@@ -91,12 +105,16 @@ class Host:
             return self._segment(now, tcb.snd_nxt, ACK, 0)
         span = next_span(tcb, self.most, now)
         if span is not None:
+            self.before_sending(span)
             span_sent(tcb, now, span)
             return self._segment(now, span.offset, ACK | (FIN if span.fin else 0), span.length)
         if tcb.ack_now:
             return self._segment(now, tcb.snd_nxt, ACK, 0)
         arm_persist(tcb, now, self.queued > 0 or tcb.snd_end > tcb.snd_nxt)
         return None
+
+    def before_sending(self, span: Span) -> None:
+        """For tests that watch."""
 
     def _segment(self, now: int, offset: int, bits: int, length: int) -> Segment:
         tcb = self.tcb
@@ -106,7 +124,8 @@ class Host:
         if not length:
             sack = sack_option(tcb, 40 - 10 * len(options))
             options += [sack] if sack is not None else []
-        window = offer_window(tcb, tcb.config.receive_buffer - tcb.reassembly.held)
+        space = tcb.config.receive_buffer - tcb.reassembly.held
+        window, _ = offer_window(tcb, tcb.rcv_nxt, tcb.rcv_adv, space)
         acknowledged(tcb)
         return Segment(
             *self._ends(),

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from testbed.mptcp.config import MILLISECOND, SECOND
+from testbed.mptcp.tcp import tail
 from testbed.mptcp.tcp.handshake import agree, read_syn_options
 from testbed.mptcp.tcp.loss import acknowledged
 from testbed.mptcp.tcp.sack import came_twice, forget_blocks, read_blocks, took_out_of_order
@@ -258,6 +259,7 @@ def _advance(
         tcb.rto_at = None  # RFC 6298 (5.2)
     elif tcb.rto_at is None or not tcb.recovery.is_slow:
         tcb.rto_at = now + tcb.rtt.rto  # RFC 6298 (5.3)
+    tail.arm(tcb, now)
     if tcb.fin_queued and ack > tcb.snd_end:
         _fin_acknowledged(tcb, now, arrival)
 
@@ -307,7 +309,7 @@ def _time_wait(tcb: Tcb, now: int) -> None:
 def _text_and_fin(tcb: Tcb, now: int, segment: Segment, arrival: Arrival) -> None:
     """RFC 9293 §3.10.7.4, seventh and eighth; when to acknowledge: RFC 5681 §4.2."""
     payload = segment.payload
-    if tcb.state not in MAY_RECEIVE_DATA:
+    if tcb.state is not State.ESTABLISHED and tcb.state not in MAY_RECEIVE_DATA:
         if payload or segment.flags & FIN:
             tcb.ack_now = True
         return

@@ -8,13 +8,13 @@ Read first: RFC 6675 §5, RFC 8985 §6.2, RFC 6582 §3.2, RFC 3522 §3.2.
 from __future__ import annotations
 
 from testbed.mptcp.config import MILLISECOND
+from testbed.mptcp.tcp import tail
+from testbed.mptcp.tcp.rack import NEVER
 from testbed.mptcp.tcp.recovery import DUPLICATE_THRESHOLD, Phase
 from testbed.mptcp.tcp.scoreboard import Delivered
 from testbed.mptcp.tcp.tcb import Tcb
 
 Blocks = list[tuple[int, int]]
-
-NEVER = 1 << 80
 
 
 def acknowledged(tcb: Tcb, now: int, ack: int, blocks: Blocks, echo_age: int | None, duplicate: bool) -> None:
@@ -26,7 +26,8 @@ def acknowledged(tcb: Tcb, now: int, ack: int, blocks: Blocks, echo_age: int | N
     limited = flight + cc.mss > cc.cwnd or (cc.cwnd < cc.ssthresh and 2 * flight >= cc.cwnd)
     tcb.snd_una = ack
     tcb.snd_nxt = max(tcb.snd_nxt, ack)  # a window probe's byte is in no books
-    if board.plain and not blocks and not duplicate and recovery.phase is Phase.OPEN:
+    quiet = board.plain and recovery.phase is Phase.OPEN and tcb.tail.end is None
+    if quiet and not blocks and not duplicate:
         if acked:
             last = board.trim(ack)
             if last is not None:
@@ -35,14 +36,16 @@ def acknowledged(tcb: Tcb, now: int, ack: int, blocks: Blocks, echo_age: int | N
         return
     top, waiting = board.top, outstanding - board.sacked - board.presumed
     news = board.acknowledge(ack) if acked else []
-    # Copies that left at this moment or later have not been echoed yet.
+    sacked: list[Delivered] = []
+    dsack = _take_blocks(tcb, blocks, sacked)
     unechoed = NEVER if echo_age is None else (now // MILLISECOND - echo_age + 1) * MILLISECOND
-    _take_blocks(tcb, blocks, una, news)
     if acked and echo_age is not None and recovery.phase is not Phase.OPEN and recovery.can_undo:
         _eifel(tcb, unechoed)
     if tcb.sack_on:
-        delivered = sum([end - start for start, end, _, _, _ in news])
         tcb.rack.delivered(news, now, top, unechoed)
+        tcb.rack.delivered(sacked, now, top)
+        news += sacked
+        delivered = sum([end - start for start, end, _, _, _ in news])
         if acked:
             recovery.duplicates = 0
         elif news:
@@ -50,14 +53,18 @@ def acknowledged(tcb: Tcb, now: int, ack: int, blocks: Blocks, echo_age: int | N
         found = detect(tcb, now)
     else:
         delivered, found = _without_sack(tcb, acked, duplicate)
-    if acked and recovery.phase is not Phase.OPEN and ack >= recovery.recover:
+    before = recovery.phase
+    if acked and before is not Phase.OPEN and ack >= recovery.recover:
         found = _leave(tcb, now)
-    if recovery.phase is Phase.RECOVERY:
+    if tail.answered(tcb, ack, dsack, bool(news)) and recovery.phase is Phase.OPEN:
+        cc.on_loss(min(outstanding, cc.cwnd), now)
+        cc.on_recovered(now)
+    elif recovery.phase is Phase.RECOVERY:
         recovery.reduce(delivered, tcb.flight, acked > 0 and not found, cc)
     elif recovery.phase is Phase.OPEN and found and board.lost:
         _enter(tcb, now, outstanding, waiting)
         recovery.reduce(delivered, tcb.flight, False, cc)
-    elif acked:
+    elif acked and before is not Phase.RECOVERY:  # the ACK that ends it has set cwnd
         cc.on_ack(acked, now, tcb.rtt.srtt, limited)
 
 
@@ -82,13 +89,12 @@ def retransmission_timeout(tcb: Tcb, now: int) -> None:
     patience = rack.rtt + rack.reordering_window(tcb.rtt.srtt, sure=True) if tcb.sack_on else 0
     board.mark_all_lost(now - patience)
     tcb.reo_at = None
+    tcb.tail.cancel()
 
 
 def detect(tcb: Tcb, now: int) -> bool:
     """RACK's turn. True when it found something lost; sets the timer for what is undecided."""
     board, recovery, rack = tcb.board, tcb.recovery, tcb.rack
-    if not (board.sacked or board.resent or tcb.reo_at is not None):
-        return False
     sure = (
         recovery.phase is not Phase.OPEN
         or recovery.duplicates >= DUPLICATE_THRESHOLD
@@ -102,6 +108,7 @@ def detect(tcb: Tcb, now: int) -> bool:
 def _enter(tcb: Tcb, now: int, outstanding: int, waiting: int) -> None:
     """`waiting`: bytes outstanding and not SACKed before this ACK (RFC 9937's RecoverFS)."""
     cc = tcb.cc
+    tcb.tail.cancel()
     tcb.recovery.begin(Phase.RECOVERY, tcb.snd_una, tcb.snd_nxt, waiting, cc)
     cc.on_loss(min(outstanding, cc.cwnd), now)  # limited transmit does not count (RFC 5681 §3.2)
 
@@ -117,27 +124,29 @@ def _leave(tcb: Tcb, now: int) -> bool:
     return board.lost > 0
 
 
-def _take_blocks(tcb: Tcb, blocks: Blocks, una: int, news: list[Delivered]) -> None:
-    """The first block may be a D-SACK: below the ACK, or within the second (RFC 2883 §4)."""
+def _take_blocks(tcb: Tcb, blocks: Blocks, news: list[Delivered]) -> tuple[int, int] | None:
+    """The first block may be a D-SACK: below the ACK, or within the second (RFC 2883 §4). It is returned."""
     if not blocks:
-        return
-    ack, nxt, board = tcb.snd_una, tcb.snd_nxt, tcb.board
+        return None
+    dsack, ack, nxt, board = None, tcb.snd_una, tcb.snd_nxt, tcb.board
     left, right = blocks[0]
     second = blocks[1] if len(blocks) > 1 else (0, 0)
     if right <= ack or (second[0] <= left and right <= second[1]):
         blocks = blocks[1:]
         if 0 < left < right <= nxt:
+            dsack = (left, right)
             tcb.rack.on_dsack(ack, nxt)
             if tcb.recovery.needless(left, right):
                 _undo(tcb)
     for left, right in blocks:
         if ack < right <= nxt and left < right:
             news += board.sack(max(left, ack), right)
+    return dsack
 
 
 def _eifel(tcb: Tcb, unechoed: int) -> None:
     """The first ACK since something was sent again. If it echoes a segment from before that, the first
-    copy has arrived and nothing was lost (RFC 3522 §3.2)."""
+    copy has arrived and nothing was lost (RFC 3522 §3.2). What left at `unechoed` or later is not echoed."""
     recovery = tcb.recovery
     assert recovery.resent_at is not None
     if recovery.resent_at >= unechoed:

@@ -9,11 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from testbed.mptcp.tcp import tail
 from testbed.mptcp.tcp.recovery import Phase
 from testbed.mptcp.tcp.state import MAY_SEND_DATA, State
 from testbed.mptcp.tcp.tcb import Tcb
 
 MAX_PERSIST_BACKOFF = 8
+
+# A state in which no data and no FIN of ours can be outstanding.
+_SILENT = (State.CLOSED, State.SYN_SENT, State.SYN_RECEIVED, State.TIME_WAIT, State.FIN_WAIT_2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +37,15 @@ def room_for_new(tcb: Tcb, queued: int, most: int) -> int:
     was committed and not sent takes some too. Avoids silly windows at the sender (RFC 9293 §3.8.6.2.1)
     and applies Nagle's rule where it is switched on (§3.7.4).
     """
-    if tcb.state not in MAY_SEND_DATA or tcb.fin_queued:
+    if tcb.fin_queued or (tcb.state is not State.ESTABLISHED and tcb.state not in MAY_SEND_DATA):
         return 0
     board, outstanding = tcb.board, tcb.snd_end - tcb.snd_una
-    in_flight = outstanding - board.sacked - board.presumed
-    count = min(tcb.cc.cwnd - in_flight, tcb.snd_wnd - outstanding, queued, most)
+    room = tcb.cc.cwnd - outstanding + board.sacked + board.presumed
+    if tcb.tail.due:
+        if tail.is_about_the_first(tcb):
+            return 0
+        room += tcb.mss
+    count = min(room, tcb.snd_wnd - outstanding, queued, most)
     if count <= 0:
         return 0
     if count == most or count >= tcb.mss or (count == queued and not (tcb.config.nagle and outstanding)):
@@ -46,28 +54,43 @@ def room_for_new(tcb: Tcb, queued: int, most: int) -> int:
 
 
 def next_span(tcb: Tcb, most: Callable[[int], int], now: int) -> Span | None:
-    """The next segment to send, or None. `most(offset)` is how much one segment may carry from there."""
-    if tcb.state in (State.CLOSED, State.SYN_SENT, State.SYN_RECEIVED, State.TIME_WAIT, State.FIN_WAIT_2):
+    """The next segment to send, or None. `most(offset)` is how much one segment may carry from there.
+
+    First what is lost, then a window probe, new data, and the tail once more if that is due.
+    """
+    if tcb.state is not State.ESTABLISHED and tcb.state in _SILENT:
         return None
     if tcb.board.lost and tcb.snd_wnd:
-        return _lost(tcb, most)  # before anything new
+        return _lost(tcb, most)
     if tcb.probe:
         tcb.probe = False
         if tcb.snd_end > tcb.snd_una and tcb.snd_wnd == 0:
             return Span(tcb.snd_una, 1, probe=True)
-    left = tcb.snd_end - tcb.snd_nxt
-    if left <= 0:
-        if tcb.fin_queued and tcb.snd_nxt == tcb.snd_end:
-            return Span(tcb.snd_end, 0, fin=True)
-        return None
+    nxt, end = tcb.snd_nxt, tcb.snd_end
+    if tcb.tail.due and tail.is_about_the_first(tcb):
+        return _again(tcb, *tail.stretch(tcb, most))
+    if nxt < end:
+        span = _new(tcb, nxt, end, most)
+        if span is not None:
+            return span
+    elif nxt == end and tcb.fin_queued:
+        return Span(end, 0, fin=True)
+    if tcb.tail.due:
+        return _again(tcb, *tail.stretch(tcb, most))
+    return None
+
+
+def _new(tcb: Tcb, nxt: int, end: int, most: Callable[[int], int]) -> Span | None:
+    """Bytes that were committed and never sent, as far as the windows let them."""
     flight = tcb.flight
-    usable = min(tcb.cc.cwnd - flight, tcb.snd_una + tcb.snd_wnd - tcb.snd_nxt)
-    if usable <= 0:
-        return None
-    length = min(left, usable, most(tcb.snd_nxt))
-    if length < min(left, most(tcb.snd_nxt)) and length < tcb.mss and flight > 0:
+    usable = min(tcb.cc.cwnd - flight, tcb.snd_una + tcb.snd_wnd - nxt)
+    if tcb.tail.due:
+        usable = min(usable + tcb.mss, tcb.snd_una + tcb.snd_wnd - nxt)
+    wanted = min(end - nxt, most(nxt))
+    length = min(wanted, usable)
+    if length <= 0 or (length < wanted and length < tcb.mss and flight > 0):
         return None  # the window cuts it: wait for an ACK
-    return Span(tcb.snd_nxt, length, fin=tcb.fin_queued and tcb.snd_nxt + length == tcb.snd_end)
+    return Span(nxt, length, fin=tcb.fin_queued and nxt + length == end)
 
 
 def _lost(tcb: Tcb, most: Callable[[int], int]) -> Span | None:
@@ -87,7 +110,13 @@ def _lost(tcb: Tcb, most: Callable[[int], int]) -> Span | None:
         return None
     if length < data_end - start and length < tcb.mss and tcb.flight > 0:
         return None
-    return Span(start, max(length, 0), fin=end > data_end and start + length == data_end)
+    return _again(tcb, start, end if length == data_end - start else start + length)
+
+
+def _again(tcb: Tcb, start: int, end: int) -> Span:
+    """What was sent before; a FIN lies behind all data."""
+    data_end = min(end, tcb.snd_end)
+    return Span(start, data_end - start, fin=end > data_end)
 
 
 def span_sent(tcb: Tcb, now: int, span: Span) -> None:
@@ -102,7 +131,7 @@ def span_sent(tcb: Tcb, now: int, span: Span) -> None:
         tcb.retransmits += 1
         tcb.timed = None
         tcb.resent_timestamp = tcb.timestamp(now)
-        if span.offset == tcb.snd_una:
+        if span.offset == tcb.snd_una and tcb.sack_on:
             tcb.rto_at = None  # restarts with the first segment outstanding (RFC 6675 §6)
     else:
         tcb.board.sent(span.offset, end, now)
@@ -113,6 +142,10 @@ def span_sent(tcb: Tcb, now: int, span: Span) -> None:
         tcb.recovery.sent(end - span.offset, again, now)
     if tcb.rto_at is None:
         tcb.rto_at = now + tcb.rtt.rto
+    if tcb.tail.due:
+        tail.sent(tcb, now, span.offset, end, again)
+    elif not again:
+        tail.arm(tcb, now)
     tcb.persist_at = None
     if span.fin:
         if tcb.state is State.ESTABLISHED:

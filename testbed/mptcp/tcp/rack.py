@@ -12,6 +12,7 @@ from operator import attrgetter
 
 from testbed.mptcp.tcp.scoreboard import Delivered, Scoreboard, Sent
 
+NEVER = 1 << 80
 MULTIPLIER_LIFE = 16  # recoveries for which a widened window lasts (RFC 8985 §6.2 step 4)
 
 _start = attrgetter("start")
@@ -42,14 +43,18 @@ class Rack:
         if self.min_rtt is None or rtt < self.min_rtt:
             self.min_rtt = rtt
 
-    def delivered(self, news: Iterable[Delivered], now: int, top: int, unechoed: int) -> None:
-        """Steps 1 to 3. `top`: where the highest range ended that was delivered before this ACK. `unechoed`:
-        a copy that left then or later has not been echoed yet, so it was an earlier one that arrived."""
+    def delivered(self, news: Iterable[Delivered], now: int, top: int, unechoed: int = NEVER) -> None:
+        """Steps 1 to 3. `top`: where the highest range ended that was delivered before this ACK. What left
+        at `unechoed` or later is not echoed, so that of such a range an earlier copy has arrived.
+
+        Departs from RFC 8985 §6.2 because a SACK echoes no timestamp of what it reports (RFC 7323 §4.3):
+        there the time alone tells which copy has arrived, as in Linux.
+        """
         for start, end, at, order, again in news:
             rtt = now - at
             if again:
                 if at >= unechoed or (self.min_rtt is not None and rtt < self.min_rtt):
-                    continue
+                    continue  # too soon for the copy: an earlier one has arrived
             else:
                 if start < top:
                     self.reordering = True

@@ -14,7 +14,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import NamedTuple
 
 
@@ -236,14 +236,20 @@ class Scoreboard:
         for one in self.ranges:
             one.sacked = False
         self.sacked = 0
-        self.judged = 0
+        self._list_again()
 
     def unmark_lost(self) -> None:
         """Nothing was lost after all: what has not been sent again is in flight as before."""
         for one in self.ranges:
             one.lost = False
         self.lost = 0
+        self._list_again()
+
+    def _list_again(self) -> None:
+        """Ranges came back to be judged once more."""
         self.judged = 0
+        flying = [one for one in self.ranges if one.again and not (one.lost or one.sacked)]
+        self.resent = deque(sorted([(one.order, one) for one in flying], key=itemgetter(0)))
 
     def presume(self, count: int, outstanding: int) -> int:
         """A duplicate ACK without SACK: `count` bytes more have arrived somewhere behind the first

@@ -25,6 +25,23 @@ DEFAULT_MSS = 536  # RFC 9293 §3.7.1 (SHLD-5); 1220 for IPv6
 DEFAULT_MSS_V6 = 1220
 
 
+class TailProbe:
+    """`at`: when the probe is due by the clock; `due`: it is to be sent now. `end` is SND.NXT behind a probe
+    whose answer is awaited, of the bytes `start`..`stop`; `again`: they were sent before."""
+
+    __slots__ = ("again", "at", "due", "end", "start", "stop")
+
+    def __init__(self) -> None:
+        self.at: int | None = None
+        self.end: int | None = None
+        self.due = self.again = False
+        self.start = self.stop = 0
+
+    def cancel(self) -> None:
+        self.at = self.end = None
+        self.due = False
+
+
 class Tcb:
     __slots__ = (
         "ack_now",
@@ -77,6 +94,7 @@ class Tcb:
         "state",
         "syn_count",
         "syn_due",
+        "tail",
         "time_wait_at",
         "timed",
         "ts_offset",
@@ -134,6 +152,7 @@ class Tcb:
         self.board = Scoreboard()
         self.rack = Rack()
         self.recovery = Recovery()
+        self.tail = TailProbe()
         self.reo_at: int | None = None  # when RACK looks again at what may be lost
         self.group: Group | None = None  # the connection's controllers, for coupled congestion control
         self.cc = CONTROLLERS[config.congestion](self.mss, config.initial_window)
@@ -203,13 +222,14 @@ class Tcb:
         """At the end of the handshake, when the MSS is known and whether a SYN was lost."""
         controller = CONTROLLERS[self.config.congestion]
         self.cc = controller(self.mss, self.config.initial_window, self.lost_syn, self.group)
+        self.rack.min_rtt = self.rtt.min_rtt
         if self.lost_syn:
             self.rtt.after_lost_syn()
 
     def deadline(self) -> int | None:
         """The earliest of the subflow's timers."""
         earliest = self.rto_at
-        for at in (self.reo_at, self.delayed_ack_at, self.persist_at, self.time_wait_at):
+        for at in (self.tail.at, self.reo_at, self.delayed_ack_at, self.persist_at, self.time_wait_at):
             if at is not None and (earliest is None or at < earliest):
                 earliest = at
         return earliest

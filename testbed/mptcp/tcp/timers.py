@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from enum import Enum
 
+from testbed.mptcp.tcp import tail
 from testbed.mptcp.tcp.loss import reordering_timeout, retransmission_timeout
 from testbed.mptcp.tcp.state import State
 from testbed.mptcp.tcp.tcb import Tcb
@@ -34,6 +35,8 @@ def handle_timeout(tcb: Tcb, now: int) -> Expiry:
         tcb.probe = True
     if tcb.reo_at is not None and now >= tcb.reo_at:
         reordering_timeout(tcb, now)
+    if tcb.tail.at is not None and now >= tcb.tail.at:
+        tail.timed_out(tcb, now)  # puts the RTO off
     if tcb.rto_at is not None and now >= tcb.rto_at:
         tcb.rto_at = None
         if tcb.state in (State.SYN_SENT, State.SYN_RECEIVED):
