@@ -59,6 +59,7 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Results:
 
 def test_the_simulator_is_where_the_closed_form_is(simulated: Results) -> None:
     hold_against_closed_form(simulated)
+    assert set(simulated.connections["subflows"]) == {1}  # the question is about one path
     fell_back = simulated.connections[simulated.connections["verdict"] == "fallback"]
     assert set(fell_back["reason"]) == {"cookie_without_key", "syn_retries_exhausted"}
     # The plain SYN wins in every profile, the lost key falls back in v0 alone.
