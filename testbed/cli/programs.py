@@ -31,6 +31,22 @@ NoOffload = Annotated[
     bool,
     typer.Option("--no-offload", help="Single packets only: no large frames, either way."),
 ]
+Endpoints = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--endpoint",
+        metavar="WORDS",
+        help="An address and what it is for, as `ip mptcp endpoint add` takes it: '10.0.2.1 id 2 subflow'.",
+    ),
+]
+LimitWords = Annotated[
+    str, typer.Option("--limits", metavar="WORDS", help="As in 'subflow 4 add_addr_accepted 2'.")
+]
+Scheduler = Annotated[str, typer.Option(metavar="NAME", help="Which subflow carries the next bytes.")]
+Congestion = Annotated[str, typer.Option(metavar="NAME", help="The congestion controller.")]
+Control = Annotated[
+    bool, typer.Option("--control", help="Heed `endpoint delete id 2` and the like on standard input.")
+]
 Draft = Annotated[int, typer.Option(help="Version nibble of the draft profile.")]
 
 
@@ -50,6 +66,14 @@ def server(
     isn_recovery: Annotated[
         bool, typer.Option("--isn-recovery", help="Rebuild the ISN from a DSS (draft §3.2).")
     ] = False,
+    endpoint: Endpoints = None,
+    limits: LimitWords = "",
+    scheduler: Scheduler = "lowest_rtt",
+    congestion: Congestion = "newreno",
+    deny_join_initial: Annotated[
+        bool, typer.Option("--deny-join-initial", help="No subflows to the first address (flag C).")
+    ] = False,
+    control: Control = False,
     no_offload: NoOffload = False,
     as_json: AsJson = False,
 ) -> None:
@@ -66,6 +90,12 @@ def server(
         checksum=checksum,
         draft_version=draft_version,
         isn_recovery=isn_recovery,
+        endpoints=tuple(endpoint or ()),
+        limits=limits,
+        scheduler=scheduler,
+        congestion=congestion,
+        deny_join_initial=deny_join_initial,
+        control=control,
         offload=not no_offload,
     )
 
@@ -98,6 +128,11 @@ def client(
     checksum: Checksum = False,
     draft_version: Draft = 2,
     timeout: Annotated[float, typer.Option(help="Seconds without progress before giving up.")] = 60.0,
+    endpoint: Endpoints = None,
+    limits: LimitWords = "",
+    scheduler: Scheduler = "lowest_rtt",
+    congestion: Congestion = "newreno",
+    control: Control = False,
     no_offload: NoOffload = False,
     as_json: AsJson = False,
 ) -> None:
@@ -119,6 +154,11 @@ def client(
             checksum=checksum,
             draft_version=draft_version,
             timeout=timeout,
+            endpoints=tuple(endpoint or ()),
+            limits=limits,
+            scheduler=scheduler,
+            congestion=congestion,
+            control=control,
             offload=not no_offload,
         )
     )

@@ -66,6 +66,7 @@ class Loop:
         for fd in (tun.fileno(), self._timer.fileno(), stop.fileno(), *self._icmp_fds):
             self._epoll.register(fd, select.EPOLLIN)
         self._input: int | None = None
+        self._heard: tuple[int, Callable[[bytes], None]] | None = None
         self._more = False
         self.input_ended = False
         self.packets_in = 0
@@ -88,6 +89,12 @@ class Loop:
         with contextlib.suppress(PermissionError):
             self._epoll.register(fd, select.EPOLLIN)
             self._input = fd
+
+    def listen(self, fd: int, hear: Callable[[bytes], None]) -> None:
+        """What comes on `fd` goes to `hear`, until its end, which means nothing."""
+        with contextlib.suppress(PermissionError):
+            self._epoll.register(fd, select.EPOLLIN)
+            self._heard = fd, hear
 
     def start(self) -> None:
         now = self.now()
@@ -136,6 +143,8 @@ class Loop:
             elif fd == self._input and not os.read(fd, 4096):
                 self._epoll.unregister(fd)
                 self.input_ended = True
+            elif self._heard is not None and fd == self._heard[0]:
+                self._hear(*self._heard)
         self._transmit(time.monotonic_ns() - self.origin)
 
     def _receive(self) -> None:
@@ -152,6 +161,14 @@ class Loop:
                 handle(self.last_packet, segment)
             else:
                 self.undecodable += 1
+
+    def _hear(self, fd: int, hear: Callable[[bytes], None]) -> None:
+        data = os.read(fd, 4096)
+        if data:
+            hear(data)
+        else:
+            self._epoll.unregister(fd)
+            self._heard = None
 
     def _hear_routers(self) -> None:
         if self._icmp is not None:

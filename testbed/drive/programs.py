@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from testbed.drive.addresses import addresses_of_host, local_address_towards
+from testbed.drive.control import Control
 from testbed.drive.divert import Divert
 from testbed.drive.icmp import Icmp
 from testbed.drive.loop import Loop
@@ -22,6 +23,7 @@ from testbed.drive.stop import Stop
 from testbed.drive.timer import ask_for_exact_timers
 from testbed.drive.tun import Tun
 from testbed.errors import UserError
+from testbed.mptcp.cc import CONTROLLERS
 from testbed.mptcp.config import (
     ClientConfig,
     FirstData,
@@ -33,6 +35,8 @@ from testbed.mptcp.config import (
     ThirdAck,
 )
 from testbed.mptcp.endpoint import Endpoint
+from testbed.mptcp.paths import Limits, PathsConfig, parse_endpoint, parse_limits
+from testbed.mptcp.sched import SCHEDULERS
 from testbed.workloads.host import Hosted
 from testbed.workloads.one_connection import OneConnection
 from testbed.workloads.serving import SERVICES, Serving
@@ -56,6 +60,12 @@ class ServerArguments:
     checksum: bool = False
     draft_version: int = 2
     isn_recovery: bool = False
+    endpoints: tuple[str, ...] = ()  # in ip-mptcp's words; none: what further addresses are for by themselves
+    limits: str = ""
+    scheduler: str = "lowest_rtt"
+    congestion: str = "newreno"
+    deny_join_initial: bool = False
+    control: bool = False  # heed the words of control.py on standard input
     offload: bool = True  # large frames where the kernel takes them
 
     def __post_init__(self) -> None:
@@ -64,13 +74,20 @@ class ServerArguments:
         _check_port(self.port)
         for text in self.bind:
             packed(text)
+        _paths(self.endpoints, self.limits)
+        _check_names(self.scheduler, self.congestion)
 
     def config(self, gso_max_size: int) -> ServerConfig:
         mptcp = MptcpConfig(
-            checksum=self.checksum, draft_version=self.draft_version, isn_recovery=self.isn_recovery
+            checksum=self.checksum,
+            draft_version=self.draft_version,
+            isn_recovery=self.isn_recovery,
+            scheduler=self.scheduler,
+            deny_join_initial=self.deny_join_initial,
         )
-        tcp = TcpConfig(gso_max_size=gso_max_size)
-        return ServerConfig(self.profiles, self.syn_cookies, tcp=tcp, mptcp=mptcp)
+        tcp = TcpConfig(gso_max_size=gso_max_size, congestion=self.congestion)
+        paths = _paths(self.endpoints, self.limits)
+        return ServerConfig(self.profiles, self.syn_cookies, tcp=tcp, mptcp=mptcp, paths=paths)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +106,11 @@ class ClientArguments:
     checksum: bool = False
     draft_version: int = 2
     timeout: float = 60.0  # seconds without progress
+    endpoints: tuple[str, ...] = ()
+    limits: str = ""
+    scheduler: str = "lowest_rtt"
+    congestion: str = "newreno"
+    control: bool = False
     offload: bool = True
 
     def __post_init__(self) -> None:
@@ -99,6 +121,8 @@ class ClientArguments:
             raise UserError("--send and --receive take a number of bytes, 0 or more")
         if self.timeout <= 0:
             raise UserError(f"--timeout {self.timeout:g}: a number of seconds above 0 is expected")
+        _paths(self.endpoints, self.limits)
+        _check_names(self.scheduler, self.congestion)
 
     def config(self, gso_max_size: int) -> ClientConfig:
         return ClientConfig(
@@ -106,9 +130,32 @@ class ClientArguments:
             self.third_ack,
             self.first_data,
             self.syn_retries,
-            tcp=TcpConfig(gso_max_size=gso_max_size),
-            mptcp=MptcpConfig(checksum=self.checksum, draft_version=self.draft_version),
+            tcp=TcpConfig(gso_max_size=gso_max_size, congestion=self.congestion),
+            mptcp=MptcpConfig(
+                checksum=self.checksum, draft_version=self.draft_version, scheduler=self.scheduler
+            ),
+            paths=_paths(self.endpoints, self.limits),
         )
+
+
+def _check_names(scheduler: str, congestion: str) -> None:
+    for option, name, known in (
+        ("--scheduler", scheduler, SCHEDULERS),
+        ("--congestion", congestion, CONTROLLERS),
+    ):
+        if name not in known:
+            raise UserError(f"{option} {name}: there are {', '.join(known)}")
+
+
+def _paths(endpoints: tuple[str, ...], limits: str) -> PathsConfig:
+    """UserError for words that mean nothing."""
+    found = tuple(parse_endpoint(text) for text in endpoints)
+    return PathsConfig(found or None, parse_limits(limits) if limits else Limits())
+
+
+def _with_endpoints(addresses: tuple[str, ...], endpoints: tuple[str, ...]) -> tuple[str, ...]:
+    """An endpoint's address is the stack's as well: its packets must come here."""
+    return tuple(dict.fromkeys((*addresses, *(parse_endpoint(text).text for text in endpoints))))
 
 
 def _check_port(port: int) -> None:
@@ -154,7 +201,7 @@ def run_server(
     """
     stop = Stop()
     stop.on_signals()
-    addresses = arguments.bind or addresses_of_host()
+    addresses = _with_endpoints(arguments.bind or addresses_of_host(), arguments.endpoints)
     if not addresses:
         raise UserError("this host has no address to serve on; give one to an interface first")
     ended = 0
@@ -176,6 +223,8 @@ def run_server(
         app = Serving(arguments.serve, arguments.port, local, config, once=arguments.once)
         host = Hosted(Endpoint(entropy=os.urandom, addresses=local), app)
         loop = Loop(host, tun, stop, icmp=icmp)
+        if arguments.control:
+            loop.listen(0, Control(host, loop.now).hear)
         ask_for_exact_timers()
         settle()
         on_ready(addresses)
@@ -202,7 +251,7 @@ def run_client(arguments: ClientArguments) -> Result:
     """One connection, from its SYN to its end; `interrupted` when a signal cut it off."""
     stop = Stop()
     stop.on_signals()
-    local = arguments.bind or _addresses_towards(arguments.address)
+    local = _with_endpoints(arguments.bind or _addresses_towards(arguments.address), arguments.endpoints)
     with Tun(offload=arguments.offload) as tun, Icmp() as icmp, Divert(tun, None, local) as divert:
         app = OneConnection(
             (packed(local[0]), divert.ports[0]),
@@ -216,6 +265,8 @@ def run_client(arguments: ClientArguments) -> Result:
         ports = (divert.ports[0], divert.ports[-1])
         host = Hosted(Endpoint(entropy=os.urandom, addresses=addresses, ports=ports), app)
         loop = Loop(host, tun, stop, icmp=icmp)
+        if arguments.control:
+            loop.listen(0, Control(host, loop.now).hear)
         ask_for_exact_timers()
         settle()
         loop.start()

@@ -166,6 +166,11 @@ class Endpoint:
         withdraw(conn, now, (address_id,))
         self._touch(conn)
 
+    @property
+    def connections(self) -> tuple[int, ...]:
+        """The numbers of those that are not forgotten, in the order of their beginning."""
+        return tuple(self._by_number)
+
     def describe(self, connection: int) -> ConnectionReport:
         """Also after Closed, until `forget`."""
         return self._by_number[connection].describe()

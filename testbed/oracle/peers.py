@@ -15,8 +15,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +36,8 @@ class Settings:
 
     endpoints: tuple[str, ...] = ()
     limits: str = "subflows 3 add_addr_accepted 0"
-    sysctls: Mapping[str, int] = field(default_factory=dict)  # of a Linux end
     fast_open: bool = False
+    deny_join_initial: bool = False
     both: bool = False  # a Linux end's socket may have subflows of the other address family
     block: int = 0  # a Linux client has at most so many bytes on their way and back, 0: any number
 
@@ -192,6 +192,10 @@ def _ours(side: str, task: Task) -> list[str]:
         words.append("--checksum")
     if settings.fast_open:
         words.append("--fast-open")
+    if settings.deny_join_initial:
+        words.append("--deny-join-initial")
+    if task.pause:
+        words.append("--control")
     return [sys.executable, "-m", "testbed.cli", side, *words]
 
 

@@ -120,7 +120,8 @@ class _Stage:
         return {
             "net.mptcp.checksum_enabled": int(cell.checksum),
             "net.ipv4.tcp_syncookies": 2 if cell.cookies and side == "server" else 0,
-            **self._settings(side).sysctls,
+            "net.mptcp.allow_join_initial_addr_port": int(not self._settings(side).deny_join_initial),
+            "net.ipv4.tcp_fastopen": 3 if self._settings(side).fast_open else 1,
         }
 
     def _settings(self, side: str) -> Settings:
@@ -163,7 +164,7 @@ class _Stage:
         if self.cell.stack(side) == "linux":
             self.shell(side, f"ip mptcp {words}")
         else:
-            raise Unsupported("the path manager of a running program of ours cannot be told anything yet")
+            self.peers[side].tell(words)
 
     def unplug(self, cable: int) -> None:
         """Frames go to a hardware address that nobody has."""

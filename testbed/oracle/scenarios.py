@@ -178,7 +178,7 @@ SCENARIOS: dict[str, Scenario] = {
         ),
         server=lambda cell: Settings(
             (endpoint(cell, "server", 2, "id 2 signal"),),
-            sysctls={"net.mptcp.allow_join_initial_addr_port": 0},
+            deny_join_initial=True,
         ),
     ),
     "fullmesh": Scenario(
@@ -284,8 +284,8 @@ SCENARIOS: dict[str, Scenario] = {
                 "TCPFastOpenCookieReqd": 1,
             },
         ),
-        client=lambda cell: Settings(fast_open=True, sysctls={"net.ipv4.tcp_fastopen": 3}),
-        server=lambda cell: Settings(fast_open=True, sysctls={"net.ipv4.tcp_fastopen": 3}),
+        client=lambda cell: Settings(fast_open=True),
+        server=lambda cell: Settings(fast_open=True),
         paths=(1,),
     ),
     "path-dies": Scenario(
