@@ -103,8 +103,9 @@ def test_a_penalty_halves_down_to_two_segments(name: str) -> None:
         cc.penalize()
     assert (cc.cwnd, cc.ssthresh) == (2 * MSS, 2 * MSS)
     fresh = made(name)
+    before = fresh.ssthresh
     fresh.penalize()
-    assert fresh.ssthresh > 1 << 60  # still in slow start
+    assert fresh.ssthresh == before  # still in the first slow start
 
 
 @ALONE
@@ -120,6 +121,36 @@ def test_congestion_avoidance_adds_one_segment_per_window(name: str) -> None:
         for _ in range(21):
             cc.on_ack(MSS, 0, 10 * MILLISECOND, True)
         assert cc.cwnd == 22 * MSS
+
+
+@ALONE
+def test_what_was_acknowledged_beyond_a_window_counts_for_the_next(name: str) -> None:
+    cc = avoiding(name)
+    for _ in range(4):
+        cc.on_ack(6 * MSS, 0, MILLISECOND, True)
+    assert cc.cwnd == 21 * MSS  # and 4 of 21 are done
+    for _ in range(3):
+        cc.on_ack(6 * MSS, 0, MILLISECOND, True)
+    assert cc.cwnd == 22 * MSS
+
+
+@ALONE
+@pytest.mark.parametrize("how", ["loss", "timeout"])
+def test_after_a_loss_counting_begins_anew(name: str, how: str) -> None:
+    cc = avoiding(name)
+    cc.on_ack(19 * MSS, 0, MILLISECOND, True)
+    if how == "loss":
+        cc.on_loss(20 * MSS, 0)
+        cc.on_recovered(0)
+    else:
+        cc.on_timeout(20 * MSS, False, 0)
+        cc.on_ack(8 * MSS, 0, MILLISECOND, True)
+        cc.on_ack(8 * MSS, 0, MILLISECOND, True)
+    assert cc.cwnd == 10 * MSS
+    cc.on_ack(9 * MSS, 0, MILLISECOND, True)
+    assert cc.cwnd == 10 * MSS
+    cc.on_ack(1 * MSS, 0, MILLISECOND, True)
+    assert cc.cwnd == 11 * MSS
 
 
 ACKS = st.tuples(st.just("ack"), st.integers(1, 60_000), st.booleans(), st.integers(1, 400))

@@ -67,26 +67,45 @@ def test_the_increase_of_lia(paths: list[tuple[int, int]], expected: list[int]) 
         assert acks_until_change(joined("lia", *paths)[index], rtt) == expected[index]
 
 
-def test_a_window_in_recovery_counts_as_its_ssthresh() -> None:
+@pytest.mark.parametrize(
+    ("name", "growth"),
+    [
+        # alpha = 18 * 10 / 18^2 = 0.556; 0.556 / 18 = 0.0309
+        ("lia", 33),
+        # (10/18)^2 / 10 = 0.0309
+        ("olia", 33),
+    ],
+)
+def test_a_window_in_recovery_counts_as_its_ssthresh(name: str, growth: int) -> None:
     """10 segments, and 16 that are being halved to 8 while recovery moves the window as it likes."""
-    first, second = joined("lia", (10, 50), (16, 50))
+    first, second = joined(name, (10, 50), (16, 50))
     second.on_loss(16 * MSS, 0)
     second.cwnd = 100 * MSS
-    # alpha = 18 * 10 / 18^2 = 0.556; 0.556 / 18 = 0.0309: the 33rd segment
-    assert acks_until_change(first, 50) == 33
+    assert acks_until_change(first, 50) == growth
+
+
+def test_a_loss_that_was_none_leaves_no_trace() -> None:
+    """Recovery gives cwnd and ssthresh back: at once, and after the next ACK, the window counts as it is."""
+    first, second = joined("lia", (10, 50), (10, 50))
+    second.on_loss(10 * MSS, 0)
+    second.cwnd, second.ssthresh = 10 * MSS, 1 << 62
+    assert acks_until_change(first, 50) == 40
+    first.cwnd, second.ssthresh = 10 * MSS, 5 * MSS
+    second.on_ack(1, 0, 50 * MILLISECOND, False)
+    assert acks_until_change(first, 50) == 40
 
 
 def test_a_subflow_that_left_or_never_sent_does_not_count() -> None:
     group = Group()
-    stays, leaves, silent = (CONTROLLERS["lia"](MSS, 10, group=group) for _ in range(3))
-    for one in (stays, leaves):
-        one.on_ack(1, 0, 50 * MILLISECOND, False)
-        one.cwnd = one.ssthresh = 10 * MSS
-    assert acks_until_change(stays, 50) == 40
-    stays.cwnd = 10 * MSS
+    one, other, leaves, silent = (CONTROLLERS["lia"](MSS, 10, group=group) for _ in range(4))
+    for member in (one, other, leaves):
+        member.on_ack(1, 0, 50 * MILLISECOND, False)
+        member.cwnd = member.ssthresh = 10 * MSS
+    assert acks_until_change(one, 50) == 90  # a third of a third
+    one.cwnd = 10 * MSS
     group.leave(leaves)
     group.leave(leaves)
-    assert acks_until_change(stays, 50) == 10
+    assert acks_until_change(one, 50) == 40
     assert acks_until_change(leaves, 50) == 10
     assert silent.cwnd == 10 * MSS
 
@@ -173,6 +192,31 @@ def test_olia_counts_the_longer_of_two_gaps_between_losses() -> None:
     # (20/29)^2 - 1/2 = -0.0244 of 20: the 820th segment
     assert acks_until_change(bad, 50) == pytest.approx(820, abs=1)
     assert bad.cwnd == 19 * MSS
+
+
+def test_a_timeout_is_a_loss_for_olia_and_a_second_one_for_the_same_data_is_not() -> None:
+    """100 segments delivered on a path with a window of 20; on the other 1000, a timeout, 10, a timeout."""
+    for again, delivered in ((False, 10), (True, 1000)):
+        wide, small = joined("olia", (20, 50), (18, 50))
+        wide.on_ack(100 * MSS, 0, 50 * MILLISECOND, False)
+        small.on_ack(1000 * MSS, 0, 50 * MILLISECOND, False)
+        small.on_timeout(18 * MSS, False, 0)
+        small.on_ack(10 * MSS, 0, 50 * MILLISECOND, False)
+        small.on_timeout(MSS, again, 0)
+        small.cwnd = 18 * MSS
+        # 10 < 100: no alpha, (20/38)^2 = 0.277 of 20, the 73rd. 1000: 0.277 - 0.5 = -0.223, the 90th.
+        assert acks_until_change(wide, 50) == (73 if delivered == 10 else 90)
+        assert wide.cwnd == (21 if delivered == 10 else 19) * MSS
+
+
+def test_olia_takes_no_more_than_a_window_has() -> None:
+    """Below two segments a shrinking window stops at one."""
+    bad, good = joined("olia", (2, 50), (1, 50))
+    good.on_ack(1000 * MSS, 0, 50 * MILLISECOND, False)
+    bad.cwnd = bad.ssthresh = MSS + MSS // 3
+    # (4/7)^2 - 1/2 = -0.173
+    assert acks_until_change(bad, 50) == 8
+    assert bad.cwnd == MSS
 
 
 def test_with_several_paths_olia_goes_down_to_one_segment() -> None:

@@ -114,6 +114,15 @@ def test_after_a_timeout_the_stage_starts_flat() -> None:
     assert 73.2 - 1 <= path.run(2) <= 70 + 0.4 * 2.5**3 + 0.5
 
 
+def test_after_a_timeout_a_short_path_is_as_friendly_as_after_a_loss() -> None:
+    """From 70 by 0.5294 segments per window until the 100 of before (§4.3)."""
+    cc = Cubic(MSS, 10)
+    cc.cwnd = 100 * MSS
+    cc.on_timeout(100 * MSS, False, 0)
+    cc.cwnd = cc.ssthresh
+    assert Path(cc, 0.01).run(0.34) == pytest.approx(70 + 34 * 0.5294, abs=0.7)
+
+
 def test_idle_time_does_not_count() -> None:
     """An hour without an ACK, or with a window that was not used up, is no growth (§4.2)."""
     busy, idle = after_loss(100, rtt=0.3), after_loss(100, rtt=0.3)

@@ -47,6 +47,12 @@ def test_five_conservative_rounds_end_slow_start() -> None:
     assert hystart.done
 
 
+def test_after_jitter_the_five_rounds_begin_anew() -> None:
+    hystart = HyStart()
+    assert rounds(hystart, 40, 45, 45, 45, 44, 50, 50, 50, 50) == [1, 4, 4, 4, 1, 4, 4, 4, 4]
+    assert not hystart.done
+
+
 def test_seven_samples_say_nothing() -> None:
     hystart = HyStart()
     rounds(hystart, 40)

@@ -19,7 +19,7 @@ SECOND = 1_000_000_000
 
 
 class Cubic(Window):
-    __slots__ = ("_credit", "_elapsed", "_hystart", "_k", "_last", "_prior", "_w_est", "_w_max")
+    __slots__ = ("_elapsed", "_hystart", "_k", "_last", "_prior", "_w_est", "_w_max")
 
     meaning = "fast back to the window of the last loss, slow around it, fast beyond"
     source = "RFC 9438 §4"
@@ -35,7 +35,6 @@ class Cubic(Window):
         self._elapsed = 0
         self._k = 0.0
         self._w_est = 0.0
-        self._credit = 0.0  # bytes of growth, less than one
 
     def on_loss(self, flight: int, now: int) -> None:
         """Fast convergence: short of the last window, leave room for others (RFC 9438 §4.7)."""
@@ -84,19 +83,16 @@ class Cubic(Window):
         else:
             ahead = self._w_cubic(self._elapsed + (self.srtt or 0))
             target = min(max(ahead, self.cwnd), 1.5 * self.cwnd)
-            grown = (target - self.cwnd) * acked / self.cwnd + self._credit
+            grown = (target - self.cwnd) * acked / self.cwnd
         self.cwnd += int(grown)
-        self._credit = grown - int(grown)
 
     def _begin(self) -> None:
         """A stage of congestion avoidance begins at the present window (RFC 9438 §4.2, §4.10)."""
         if self._w_max is None:
             self._w_max = self.cwnd
-            self._prior = self._prior or self.cwnd
         self._k = (max(self._w_max - self.cwnd, 0) / self.mss / C) ** (1 / 3)
         self._w_est = float(self.cwnd)
         self._elapsed = 0
-        self._credit = 0.0
 
     def _w_cubic(self, elapsed: int) -> float:
         """The window for a time since the stage began (RFC 9438 §4.2)."""
