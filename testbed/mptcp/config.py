@@ -72,7 +72,7 @@ class TcpConfig:
     gso_max_size: int = 0  # bytes of an IP packet that the network cuts into segments; 0: send segments
     nagle: bool = False
     initial_window: int = 10  # segments, RFC 6928
-    congestion: str = "newreno"  # a name of testbed.mptcp.cc.CONTROLLERS
+    congestion: str = "cubic"  # a name of testbed.mptcp.cc.CONTROLLERS
 
     @property
     def syn_window(self) -> int:

@@ -45,12 +45,14 @@ def test_slow_start_doubles_a_window_per_window(name: str) -> None:
 
 @EVERY
 def test_a_large_frame_counts_whole_at_first_and_eight_segments_after_a_timeout(name: str) -> None:
-    cc = made(name)
+    cc = made(name, segments=50)
+    cc.cwnd = 50 * MSS
     cc.on_ack(40 * MSS, 0, MILLISECOND, True)
-    assert cc.cwnd == 50 * MSS
+    assert cc.cwnd == 90 * MSS
     cc.on_timeout(50 * MSS, False, 0)
-    cc.on_ack(20 * MSS, 0, MILLISECOND, True)
-    assert cc.cwnd == 9 * MSS
+    cc.cwnd = 10 * MSS
+    cc.on_ack(9 * MSS, 0, MILLISECOND, True)
+    assert cc.cwnd == 18 * MSS
 
 
 @EVERY
@@ -58,9 +60,19 @@ def test_slow_start_ends_at_ssthresh(name: str) -> None:
     cc = made(name)
     cc.on_timeout(20 * MSS, False, 0)
     threshold = cc.ssthresh
-    for _ in range(2):
+    while cc.cwnd < threshold:
         cc.on_ack(8 * MSS, 0, MILLISECOND, True)
     assert cc.cwnd == threshold
+
+
+@EVERY
+def test_an_ack_of_much_that_arrived_before_counts_as_one_window(name: str) -> None:
+    slow, steady = made(name), avoiding(name)
+    slow.on_timeout(20 * MSS, False, 0)
+    slow.on_ack(19 * MSS, 0, MILLISECOND, True)
+    assert slow.cwnd == 2 * MSS
+    steady.on_ack(200 * MSS, 0, MILLISECOND, True)
+    assert steady.cwnd <= 21 * MSS
 
 
 @EVERY
@@ -144,8 +156,8 @@ def test_after_a_loss_counting_begins_anew(name: str, how: str) -> None:
         cc.on_recovered(0)
     else:
         cc.on_timeout(20 * MSS, False, 0)
-        cc.on_ack(8 * MSS, 0, MILLISECOND, True)
-        cc.on_ack(8 * MSS, 0, MILLISECOND, True)
+        for _ in range(4):
+            cc.on_ack(8 * MSS, 0, MILLISECOND, True)
     assert cc.cwnd == 10 * MSS
     cc.on_ack(9 * MSS, 0, MILLISECOND, True)
     assert cc.cwnd == 10 * MSS

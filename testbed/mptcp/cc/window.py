@@ -42,6 +42,7 @@ class Window:
         self.recovering = False
         if not limited:
             return
+        acked = min(acked, self.cwnd)  # an ACK that ends a recovery tells of more than this window
         if self.cwnd < self.ssthresh:
             self._slow_start(acked, rtt)
         else:

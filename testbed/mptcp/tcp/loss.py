@@ -32,7 +32,7 @@ def acknowledged(tcb: Tcb, now: int, ack: int, blocks: Blocks, echo_age: int | N
             last = board.trim(ack)
             if last is not None:
                 tcb.rack.latest(last, now)
-            cc.on_ack(acked, now, tcb.rtt.srtt, limited)
+            cc.on_ack(acked, now, tcb.rtt.srtt, limited, tcb.rtt.latest)
         return
     top, waiting = board.top, outstanding - board.sacked - board.presumed
     news = board.acknowledge(ack) if acked else []
@@ -65,7 +65,7 @@ def acknowledged(tcb: Tcb, now: int, ack: int, blocks: Blocks, echo_age: int | N
         _enter(tcb, now, outstanding, waiting)
         recovery.reduce(delivered, tcb.flight, False, cc)
     elif acked and before is not Phase.RECOVERY:  # the ACK that ends it has set cwnd
-        cc.on_ack(acked, now, tcb.rtt.srtt, limited)
+        cc.on_ack(acked, now, tcb.rtt.srtt, limited, tcb.rtt.latest)
 
 
 def reordering_timeout(tcb: Tcb, now: int) -> None:

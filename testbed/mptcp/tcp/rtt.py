@@ -11,7 +11,7 @@ from testbed.mptcp.config import MILLISECOND, SECOND, TcpConfig
 class RttEstimator:
     """All times in ns. `rto` includes the back-off, which only a sample ends (RFC 6298 §5, Karn)."""
 
-    __slots__ = ("_backoff", "_base", "_max", "_min", "min_rtt", "rttvar", "srtt")
+    __slots__ = ("_backoff", "_base", "_max", "_min", "latest", "min_rtt", "rttvar", "srtt")
 
     GRANULARITY = MILLISECOND  # the timestamp clock's
 
@@ -19,6 +19,7 @@ class RttEstimator:
         self.srtt: int | None = None
         self.rttvar = 0
         self.min_rtt: int | None = None
+        self.latest: int | None = None
         self._base = config.rto_initial
         self._min = config.rto_min
         self._max = config.rto_max
@@ -36,6 +37,7 @@ class RttEstimator:
     def sample(self, rtt: int) -> None:
         """One measurement, never from a retransmitted segment (Karn) unless timestamps tell (RFC 7323)."""
         rtt = max(rtt, 1)
+        self.latest = rtt
         self.min_rtt = rtt if self.min_rtt is None else min(self.min_rtt, rtt)
         if self.srtt is None:
             self.srtt, self.rttvar = rtt, rtt // 2
