@@ -18,6 +18,7 @@ from testbed.mptcp.tcp.sack import came_twice, forget_blocks, read_blocks, took_
 from testbed.mptcp.tcp.state import MAY_RECEIVE_DATA, State
 from testbed.mptcp.tcp.tcb import Tcb
 from testbed.mptcp.wire import ACK, FIN, RST, SYN, Segment, Timestamps
+from testbed.mptcp.wire.options import MAX_OPTION_BYTES
 from testbed.mptcp.wire.sequence import seq_diff, seq_lt
 
 CHALLENGE_INTERVAL = SECOND // 2  # at most one challenge ACK per subflow in this time (RFC 5961 §7)
@@ -328,7 +329,7 @@ def _text_and_fin(tcb: Tcb, now: int, segment: Segment, arrival: Arrival) -> Non
         if not arrival.data or had_hole or arrival.offset != arrival.data_at:
             tcb.ack_now = True  # out of order, fills a hole, or seen before
         tcb.bytes_since_ack += len(arrival.data)
-        if tcb.bytes_since_ack >= 2 * tcb.mss:
+        if tcb.bytes_since_ack >= 2 * (tcb.mss - MAX_OPTION_BYTES):  # the MSS does not count options
             tcb.ack_now = True
         elif arrival.data and tcb.delayed_ack_at is None:
             tcb.delayed_ack_at = now + tcb.config.delayed_ack
