@@ -87,6 +87,17 @@ def test_the_copy_is_lost_too() -> None:
     assert sender.tcb.rtt.backoff == 0
 
 
+@pytest.mark.parametrize("timestamps", [True, False])
+def test_a_copy_faster_than_anything_before(timestamps: bool) -> None:
+    """Its echo proves that it is the copy, and what left before it is lost as well. Without timestamps an
+    ACK so soon may be the first copy's, and proves nothing (RFC 8985 §6.2 step 2)."""
+    sender = ten(timestamps=timestamps)
+    for right in range(5, 10):
+        sender.ack(3, (4, right))  # 3 and 9 are missing
+    sent = sender.ack(9, after=19)
+    assert sent == ([9] if timestamps else [])
+
+
 def test_reordering_is_waited_for() -> None:
     """One SACK is no proof: a quarter of the shortest RTT passes first (RFC 8985 §6.2 step 4)."""
     sender = ten()

@@ -45,7 +45,8 @@ class Rack:
 
     def delivered(self, news: Iterable[Delivered], now: int, top: int, unechoed: int = NEVER) -> None:
         """Steps 1 to 3. `top`: where the highest range ended that was delivered before this ACK. What left
-        at `unechoed` or later is not echoed, so that of such a range an earlier copy has arrived.
+        at `unechoed` or later is not echoed, so that of such a range an earlier copy has arrived; what left
+        before is. NEVER when no timestamp tells.
 
         Departs from RFC 8985 §6.2 because a SACK echoes no timestamp of what it reports (RFC 7323 §4.3):
         there the time alone tells which copy has arrived, as in Linux.
@@ -53,13 +54,14 @@ class Rack:
         for start, end, at, order, again in news:
             rtt = now - at
             if again:
-                if at >= unechoed or (self.min_rtt is not None and rtt < self.min_rtt):
-                    continue  # too soon for the copy: an earlier one has arrived
-            else:
-                if start < top:
-                    self.reordering = True
-                if self.min_rtt is None or rtt < self.min_rtt:
-                    self.min_rtt = rtt
+                if at >= unechoed:
+                    continue
+                if unechoed == NEVER and self.min_rtt is not None and rtt < self.min_rtt:
+                    continue  # too soon for the copy
+            elif start < top:
+                self.reordering = True
+            if self.min_rtt is None or rtt < self.min_rtt:
+                self.min_rtt = rtt
             if order > self.order or (order == self.order and end > self.end):
                 self.order, self.end, self.rtt = order, end, rtt
 
