@@ -221,13 +221,27 @@ class Pair:
         endpoint = Endpoint(entropy=stream(self.seed, name).randbytes, trace=note, addresses=addresses)
         return Side(name, endpoint, addresses, self)
 
-    def connect(self, config: ClientConfig | None = None, port: int = PORT) -> int:
-        """Sends the SYN; `run` does the rest. Each call takes the next client port."""
+    def connect(
+        self,
+        config: ClientConfig | None = None,
+        port: int = PORT,
+        first: bytes = b"",
+        only_cookie: bool = False,
+    ) -> int:
+        """Sends the SYN; `run` does the rest. Each call takes the next client port.
+
+        `first` is written before the SYN leaves, as Fast Open needs it. `only_cookie`: as Endpoint.connect.
+        """
         local = (self.client.addresses[0], self.ports)
         self.ports += 1
         remote = (self.server.addresses[0], port)
-        number = self.client.endpoint.connect(self.now, local, remote, config or self.config)
+        number = self.client.endpoint.connect(
+            self.now, local, remote, config or self.config, only_cookie=only_cookie
+        )
         self.client.connections.append(number)
+        if first:
+            self.client.outbox[number] = bytearray(first)
+            self.client.push(number)
         self.settle(self.client)
         return number
 

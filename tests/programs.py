@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import subprocess
 from typing import Any
@@ -134,6 +135,11 @@ class Server:
     def result(self) -> dict[str, Any]:
         """Of its one connection."""
         return _last(self.process)[0]
+
+    def stop(self) -> list[dict[str, Any]]:
+        """Ends it as Ctrl-C does; the results of all connections."""
+        self.process.send_signal(signal.SIGINT)
+        return _last(self.process)[:-1]
 
 
 class LinuxEcho:

@@ -31,6 +31,9 @@ NoOffload = Annotated[
     bool,
     typer.Option("--no-offload", help="Single packets only: no large frames, either way."),
 ]
+FastOpen = Annotated[
+    bool, typer.Option("--fast-open", help="TCP Fast Open: cookies, and data in the SYN (RFC 7413).")
+]
 Endpoints = Annotated[
     list[str] | None,
     typer.Option(
@@ -66,6 +69,7 @@ def server(
     isn_recovery: Annotated[
         bool, typer.Option("--isn-recovery", help="Rebuild the ISN from a DSS (draft §3.2).")
     ] = False,
+    fast_open: FastOpen = False,
     endpoint: Endpoints = None,
     limits: LimitWords = "",
     scheduler: Scheduler = "lowest_rtt",
@@ -90,6 +94,7 @@ def server(
         checksum=checksum,
         draft_version=draft_version,
         isn_recovery=isn_recovery,
+        fast_open=fast_open,
         endpoints=tuple(endpoint or ()),
         limits=limits,
         scheduler=scheduler,
@@ -128,6 +133,7 @@ def client(
     checksum: Checksum = False,
     draft_version: Draft = 2,
     timeout: Annotated[float, typer.Option(help="Seconds without progress before giving up.")] = 60.0,
+    fast_open: FastOpen = False,
     endpoint: Endpoints = None,
     limits: LimitWords = "",
     scheduler: Scheduler = "lowest_rtt",
@@ -153,6 +159,7 @@ def client(
             syn_retries=syn_retries,
             checksum=checksum,
             draft_version=draft_version,
+            fast_open=fast_open,
             timeout=timeout,
             endpoints=tuple(endpoint or ()),
             limits=limits,

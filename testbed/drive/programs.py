@@ -26,6 +26,7 @@ from testbed.errors import UserError
 from testbed.mptcp.cc import CONTROLLERS
 from testbed.mptcp.config import (
     ClientConfig,
+    FastOpenAnswer,
     FirstData,
     MptcpConfig,
     Profile,
@@ -60,6 +61,8 @@ class ServerArguments:
     checksum: bool = False
     draft_version: int = 2
     isn_recovery: bool = False
+    fast_open: bool = False
+    fast_open_answer: FastOpenAnswer = FastOpenAnswer.AUTO
     endpoints: tuple[str, ...] = ()  # in ip-mptcp's words; none: what further addresses are for by themselves
     limits: str = ""
     scheduler: str = "lowest_rtt"
@@ -87,7 +90,15 @@ class ServerArguments:
         )
         tcp = TcpConfig(gso_max_size=gso_max_size, congestion=self.congestion)
         paths = _paths(self.endpoints, self.limits)
-        return ServerConfig(self.profiles, self.syn_cookies, tcp=tcp, mptcp=mptcp, paths=paths)
+        return ServerConfig(
+            self.profiles,
+            self.syn_cookies,
+            fast_open=self.fast_open,
+            fast_open_answer=self.fast_open_answer,
+            tcp=tcp,
+            mptcp=mptcp,
+            paths=paths,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +116,7 @@ class ClientArguments:
     syn_retries: int = 2
     checksum: bool = False
     draft_version: int = 2
+    fast_open: bool = False
     timeout: float = 60.0  # seconds without progress
     endpoints: tuple[str, ...] = ()
     limits: str = ""
@@ -130,6 +142,7 @@ class ClientArguments:
             self.third_ack,
             self.first_data,
             self.syn_retries,
+            fast_open=self.fast_open,
             tcp=TcpConfig(gso_max_size=gso_max_size, congestion=self.congestion),
             mptcp=MptcpConfig(
                 checksum=self.checksum, draft_version=self.draft_version, scheduler=self.scheduler

@@ -190,7 +190,7 @@ def _first_data_is_capable(conn: Connection, sub: Subflow) -> bool:
     return (
         conn.role == "client"
         and conn.mode is Mode.MPTCP
-        and conn.sender.nxt == 1
+        and conn.sender.nxt == conn.sender.first
         and not sub.index
         and not conn.speech.key_in_syn
         and not conn.confirmed

@@ -7,12 +7,13 @@ states follow from what each side has sent, heard and acknowledged, and are not 
 
 from __future__ import annotations
 
-from testbed.mptcp import addresses, join
+from testbed.mptcp import addresses, fast_open, join
 from testbed.mptcp.config import Profile
 from testbed.mptcp.connection import Connection, Mode
 from testbed.mptcp.reasons import Reason, Verdict
 from testbed.mptcp.reinject import data_timeout, subflow_timed_out
 from testbed.mptcp.subflow import Subflow
+from testbed.mptcp.tcp.state import State
 from testbed.mptcp.tcp.timers import Expiry, handle_timeout
 from testbed.mptcp.wire import MpFastclose
 
@@ -82,7 +83,7 @@ def queue_fin(conn: Connection) -> None:
     if not sender.fin_queued or sender.unmapped or not (conn.mode is Mode.TCP or conn.both_done):
         return
     for sub in conn.subflows:
-        if sub.usable and sub.alive:
+        if sub.usable and sub.alive and sub.tcb.state is not State.SYN_RECEIVED:
             sub.tcb.fin_queued = True
 
 
@@ -164,6 +165,7 @@ def _subflow_timed_out(conn: Connection, sub: Subflow, now: int) -> None:
         _give_up(conn, sub, now, Reason.DATA_TIMED_OUT)
     elif sub.tcb.data_attempts > attempts:
         subflow_timed_out(conn, sub)
+        fast_open.timed_out(conn, sub, now)
     join.timed_out(conn, sub, now)
 
 

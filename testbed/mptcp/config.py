@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Literal
 
 from testbed.mptcp.paths import PathsConfig
 
@@ -45,6 +46,21 @@ class FirstData(StrEnum):
 
     CAPABLE = "capable"  # MP_CAPABLE combined with the mapping, as specified
     DSS = "dss"  # a plain DSS: what a client without the proposal would do (an ablation)
+
+
+class FastOpenAnswer(StrEnum):
+    """When a server that took data from a SYN may send data itself."""
+
+    AUTO = "auto"  # at once, but for v1: Linux's clients take a mapping without a DATA_ACK for a fallback
+    AT_ONCE = "at_once"  # before the client's key has come: RFC 8684 Appendix B, the draft §3.1.2
+    AFTER_KEY = "after_key"  # the handshake is over: nothing is won for what the server says
+
+
+class FastOpenSpace(StrEnum):
+    """What a SYN/ACK gives up when a Fast Open cookie does not fit beside MP_CAPABLE and timestamps."""
+
+    SHORTEN = "shorten"  # part of the cookie
+    NO_TIMESTAMPS = "no_timestamps"  # the timestamps, as Linux does
 
 
 class LostThirdAck(StrEnum):
@@ -106,6 +122,7 @@ class ClientConfig:
     third_ack: ThirdAck = ThirdAck.BARE
     first_data: FirstData = FirstData.CAPABLE
     syn_retries: int = 2  # MPTCP SYN retransmissions before plain SYNs (RFC 8684 §3.9.3)
+    fast_open: bool = False  # ask for a cookie, later send data in the SYN (RFC 7413)
     tcp: TcpConfig = field(default_factory=TcpConfig)
     mptcp: MptcpConfig = field(default_factory=MptcpConfig)
     paths: PathsConfig = field(default_factory=PathsConfig)  # which subflows, which announcements
@@ -116,6 +133,11 @@ class ServerConfig:
     profiles: tuple[Profile, ...] = (Profile.V1, Profile.DRAFT, Profile.V0, Profile.TCP)
     syn_cookies: SynCookies = SynCookies.AUTO
     backlog: int = 256  # half-open connections before cookies (auto) or silence (off)
+    fast_open: bool = False  # hand out cookies, take data from SYNs that bring one (RFC 7413)
+    fast_open_pending: int = 256  # such connections whose handshake is not over; more: ordinary handshakes
+    fast_open_cookie: Literal[4, 6, 8, 10, 12, 14, 16] = 8  # bytes
+    fast_open_answer: FastOpenAnswer = FastOpenAnswer.AUTO
+    fast_open_space: FastOpenSpace = FastOpenSpace.SHORTEN
     tcp: TcpConfig = field(default_factory=TcpConfig)
     mptcp: MptcpConfig = field(default_factory=MptcpConfig)
     paths: PathsConfig = field(default_factory=PathsConfig)  # which subflows, which announcements

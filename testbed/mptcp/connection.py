@@ -9,6 +9,7 @@ Read first: RFC 8684 §3.1, §3.3.3, §3.5.
 from __future__ import annotations
 
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from testbed.mptcp import events
 from testbed.mptcp.address_book import AddressBook
@@ -28,6 +29,9 @@ from testbed.mptcp.tcp.output import window_update_due
 from testbed.mptcp.tcp.state import State
 from testbed.mptcp.tcp.tcb import Tcb
 from testbed.mptcp.wire import Dss, MpFastclose, Option
+
+if TYPE_CHECKING:
+    from testbed.mptcp.fast_open import Opening, Welcome
 
 NEVER_ON_A_WIRE = (State.CLOSED, State.SYN_SENT, State.TIME_WAIT)
 
@@ -73,6 +77,7 @@ class Connection:
         "mptcp",
         "next_index",
         "number",
+        "opening",
         "past",
         "paths",
         "peer_dsn_8",
@@ -95,6 +100,7 @@ class Connection:
         "third_packet_observation",
         "told",
         "want_space",
+        "welcome",
     )
 
     def __init__(
@@ -134,6 +140,8 @@ class Connection:
         self.lost_third_ack = LostThirdAck.KEEP
         self.syn_retries = 0
         self.third_packet_observation: Observation | None = None  # known from a returning cookie
+        self.opening: Opening | None = None  # a client's Fast Open
+        self.welcome: Welcome | None = None  # a server's
         self.early_dss: list[Dss] = []  # of segments that overtook the one with the keys
         self.confirmed = False  # a DATA_ACK of the peer was seen
         self.peer_dss_seen = False
@@ -172,7 +180,8 @@ class Connection:
 
     def set_remote_key(self, key: int) -> None:
         self.remote_key = key
-        self.remote_token, self.remote_idsn = token_and_idsn(key, self.speech.sha256)
+        self.remote_token, idsn = token_and_idsn(key, self.speech.sha256)
+        self.remote_idsn = idsn + 1 - self.receiver.first
 
     # -- the application's verbs ----------------------------------------------------------------------
 

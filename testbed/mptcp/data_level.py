@@ -17,15 +17,22 @@ class DataSender:
     """`una`..`nxt` is mapped and not DATA_ACKed; `nxt`..`end` waits to be mapped. `again` is what lies
     below `nxt` and is to be mapped once more, on another subflow (RFC 8684 §3.3.6)."""
 
-    __slots__ = ("again", "buffer", "edge", "fin_queued", "fin_sent", "nxt", "una")
+    __slots__ = ("again", "buffer", "edge", "fin_queued", "fin_sent", "first", "nxt", "una")
 
     def __init__(self) -> None:
         self.buffer = SendBuffer(1)
         self.again = RangeSet()
         self.una = self.nxt = 1
+        self.first = 1  # the first byte that is mapped
         self.edge = 1  # right edge: the largest DATA_ACK + window seen (RFC 8684 §3.3.4)
         self.fin_queued = False
         self.fin_sent = False
+
+    def skip(self, count: int) -> None:
+        """The first bytes were acknowledged in the SYN: the data sequence space begins behind them."""
+        self.first = self.una = self.nxt = 1 + count
+        self.edge = max(self.edge, self.first)
+        self.buffer.free(self.first)
 
     @property
     def end(self) -> int:
@@ -59,16 +66,22 @@ class DataSender:
 class DataReceiver:
     """`adv` is the right edge ever advertised: one for all subflows (RFC 8684 §3.3.4)."""
 
-    __slots__ = ("_queue", "adv", "fin", "fin_taken", "queued", "reassembly", "total")
+    __slots__ = ("_queue", "adv", "fin", "fin_taken", "first", "queued", "reassembly", "total")
 
     def __init__(self) -> None:
         self.reassembly = Reassembly(1)
+        self.first = 1  # the first byte that is mapped
         self.adv = 1
         self._queue: deque[bytes] = deque()
         self.queued = 0  # in order, not read yet
         self.total = 0  # ever put in order
         self.fin: int | None = None  # offset of the peer's DATA_FIN
         self.fin_taken = False
+
+    def skip(self, data: bytes) -> None:
+        """The first bytes came in the SYN: the data sequence space begins behind them."""
+        self.take(1, data)
+        self.first = self.next
 
     @property
     def next(self) -> int:

@@ -18,18 +18,19 @@ from collections import Counter
 from collections.abc import Callable
 
 from testbed.mptcp import closing, join, join_cookies
+from testbed.mptcp.active_open import active_open
 from testbed.mptcp.addresses import local_id_of, plan, set_backup, withdraw
 from testbed.mptcp.agenda import Agenda
 from testbed.mptcp.capable import find_capable
-from testbed.mptcp.config import ClientConfig, Profile, ServerConfig
+from testbed.mptcp.config import ClientConfig, ServerConfig
 from testbed.mptcp.connection import Connection
 from testbed.mptcp.context import Context, TraceRecord
 from testbed.mptcp.cookie_ack import Fate, connection_from_cookie, recover_isn, serves_isn_recovery
 from testbed.mptcp.events import Event
 from testbed.mptcp.fallback import RST_MPTCP_ERROR
+from testbed.mptcp.fast_open import Opening, door_of, syn_arrived
 from testbed.mptcp.incoming import segment_arrived, yields_to
 from testbed.mptcp.join_cookies import JoinTable
-from testbed.mptcp.keys import token_and_idsn
 from testbed.mptcp.listener import (
     Listener,
     answer_with_cookie,
@@ -43,6 +44,7 @@ from testbed.mptcp.reasons import Reason
 from testbed.mptcp.report import ConnectionReport
 from testbed.mptcp.subflow import Subflow
 from testbed.mptcp.tcp.cookies import FourTuple, SynCookieJar
+from testbed.mptcp.tcp.fastopen import CookieCache
 from testbed.mptcp.tcp.state import State
 from testbed.mptcp.tcp.tcb import Tcb
 from testbed.mptcp.wire import ACK, FIN, RST, SYN, MpJoinAck, MpJoinSyn, MpTcpRst, Segment, TooBig
@@ -66,7 +68,9 @@ class Endpoint:
         ports: tuple[int, int] = (49_152, 65_535),
     ) -> None:
         self._context = Context(entropy, trace)
-        self._jar = SynCookieJar(cookie_secret if cookie_secret is not None else entropy(32))
+        self._secret = cookie_secret if cookie_secret is not None else entropy(32)
+        self._jar = SynCookieJar(self._secret)
+        self._cookies = CookieCache()  # of servers, for Fast Open
         self._listeners: dict[int, Listener] = {}
         self._addresses, self._ports = addresses, ports
         self._by_tuple: dict[_Key, tuple[Connection, Subflow]] = {}
@@ -84,34 +88,33 @@ class Endpoint:
 
     def listen(self, port: int, config: ServerConfig, addresses: tuple[bytes, ...] = ()) -> None:
         """Accept connections to `port` on these local addresses; on any when none are given."""
-        self._listeners[port] = Listener(port, config, addresses, self._jar)
+        self._listeners[port] = Listener(port, config, addresses, self._jar, door_of(config, self._secret))
 
     def rotate_cookie_secret(self, secret: bytes) -> None:
         """New cookies use `secret`; those of the generation before still count."""
+        self._secret = secret
         self._jar.rotate(secret)
+        for listener in self._listeners.values():
+            if listener.door is not None:
+                listener.door.mint.rotate(secret)
 
     def connect(
-        self, now: int, local: tuple[bytes, int], remote: tuple[bytes, int], config: ClientConfig
+        self,
+        now: int,
+        local: tuple[bytes, int],
+        remote: tuple[bytes, int],
+        config: ClientConfig,
+        *,
+        only_cookie: bool = False,
     ) -> int:
-        """Start a connection; its number. Raises ValueError when the four-tuple is in use."""
+        """Start a connection; its number. Raises ValueError when the four-tuple is in use. `only_cookie`:
+        it is reset as soon as it has a Fast Open cookie for the next one; Closed follows in any case."""
         key = (local[0], local[1], remote[0], remote[1])
         if key in self._by_tuple:
             raise ValueError(f"ports {local[1]} -> {remote[1]} are in use between these addresses")
-        context = self._context
-        offset = self._jar.timestamp_offset(FourTuple(local, remote))
-        tcb = Tcb(config.tcp, local, remote, context.random(4), offset)
-        tcb.move(State.SYN_SENT)
-        tcb.syn_due = True
-        conn = Connection(
-            self._next_number(), "client", context, tcb, config.profile, config.mptcp, config.paths
-        )
-        conn.third_ack, conn.first_data = config.third_ack, config.first_data
-        conn.syn_retries = config.syn_retries
-        if config.profile is not Profile.TCP:
-            own_key = context.random(8)
-            while token_and_idsn(own_key, conn.speech.sha256)[0] in context.tokens:
-                own_key = context.random(8)
-            conn.set_local_key(own_key)
+        conn = active_open(self._context, self._jar, self._next_number(), local, remote, config)
+        if config.fast_open or only_cookie:
+            conn.opening = Opening(self._cookies, only_cookie)
         self._add(key, conn, conn.first)
         self._touch(conn)
         return conn.number
@@ -222,7 +225,7 @@ class Endpoint:
         was_half_open = sub.tcb.state is State.SYN_RECEIVED
         segment_arrived(conn, sub, now, segment)
         if was_half_open and sub.tcb.state is not State.SYN_RECEIVED:
-            self._no_longer_half_open(sub)
+            self._no_longer_half_open(sub, now)
         self._plan(conn, now)
         self._touch(conn)
         self._bury(conn)
@@ -243,6 +246,7 @@ class Endpoint:
         elif listener.half_open < listener.config.backlog:
             conn = open_half(listener, self._context, self._next_number(), now, segment)
             listener.half_open += 1
+            syn_arrived(conn, listener, now, segment)
             self._add(key, conn, conn.first)
             self._touch(conn)
         else:
@@ -332,7 +336,7 @@ class Endpoint:
                 was_half_open = conn.first.tcb.state is State.SYN_RECEIVED
                 closing.timed_out(conn, now)
                 if was_half_open and conn.first.tcb.state is not State.SYN_RECEIVED:
-                    self._no_longer_half_open(conn.first)
+                    self._no_longer_half_open(conn.first, now)
                 self._plan(conn, now)
             self._touch(conn)
 
@@ -388,10 +392,12 @@ class Endpoint:
         if not conn.told:
             self._by_number.pop(conn.number, None)
 
-    def _no_longer_half_open(self, sub: Subflow) -> None:
+    def _no_longer_half_open(self, sub: Subflow, now: int) -> None:
         listener = self._listeners.get(sub.tcb.local[1])
         if listener is not None and not sub.initiated and not sub.index:
             listener.half_open -= 1
+            if sub.tcb.fast_open and listener.door is not None:
+                listener.door.ended(now, established=sub.alive)
 
     def _touch(self, conn: Connection) -> None:
         """It may have something to send, or another deadline."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from testbed.mptcp import addresses, closing, events, join, negotiating
+from testbed.mptcp import addresses, closing, events, fast_open, join, negotiating
 from testbed.mptcp.connection import Connection, Mode
 from testbed.mptcp.dss import take_acknowledgement, take_dss
 from testbed.mptcp.fallback import Observation
@@ -99,7 +99,7 @@ def segment_arrived(conn: Connection, sub: Subflow, now: int, segment: Segment) 
         conn.context.trace(now, conn.number, "dropped", arrival.dropped or "")
         return
     if arrival.established:
-        _established(conn, sub, now, signals)
+        _established(conn, sub, now, segment, signals, arrival)
     elif sub.join is not None and not segment.flags & SYN and sub.initiated:
         join.answer_arrived(conn, sub, now)
     elif signals.join_ack is not None and sub.join is not None:
@@ -139,7 +139,9 @@ def _reset_by_peer(conn: Connection, sub: Subflow, now: int, signals: Signals) -
         conn.lose(now, sub, Reason.RST_RECEIVED)
 
 
-def _established(conn: Connection, sub: Subflow, now: int, signals: Signals) -> None:
+def _established(
+    conn: Connection, sub: Subflow, now: int, segment: Segment, signals: Signals, arrival: Arrival
+) -> None:
     """The three-way handshake is over on this side."""
     conn.assign_due = True
     if sub.join is not None:
@@ -148,13 +150,16 @@ def _established(conn: Connection, sub: Subflow, now: int, signals: Signals) -> 
         else:
             join.third_ack_arrived(conn, sub, now, signals.join_ack)
         return
-    conn.sender.open_window(1, sub.tcb.snd_wnd)
+    fast_open.synack_arrived(conn, sub, now, segment, arrival.syn_data)
+    if conn.finished:
+        return
+    conn.sender.open_window(conn.sender.first, sub.tcb.snd_wnd)
     if sub.initiated:
         sub.answers_synack = True
         if conn.mode is Mode.NEGOTIATING:
             negotiating.synack_arrived(conn, now, signals.capable)
         conn.context.events.append(events.Connected(conn.number))
-    else:
+    elif not conn.told:
         conn.told = True
         conn.context.events.append(events.Accepted(conn.number, conn.local, conn.remote))
 

@@ -16,6 +16,7 @@ from testbed.mptcp.observe import observe
 from testbed.mptcp.profiles import speech, usable
 from testbed.mptcp.reasons import Reason
 from testbed.mptcp.tcp.cookies import FourTuple, SynCookieJar, stamp_options, timestamp_at
+from testbed.mptcp.tcp.fastopen import Door
 from testbed.mptcp.tcp.handshake import agree, read_syn_options
 from testbed.mptcp.tcp.state import State
 from testbed.mptcp.tcp.tcb import Tcb
@@ -41,9 +42,15 @@ class Listener:
     """`half_open` counts connections in SYN-RECEIVED; the endpoint keeps it."""
 
     def __init__(
-        self, port: int, config: ServerConfig, addresses: tuple[bytes, ...], jar: SynCookieJar
+        self,
+        port: int,
+        config: ServerConfig,
+        addresses: tuple[bytes, ...],
+        jar: SynCookieJar,
+        door: Door | None = None,
     ) -> None:
         self.port, self.config, self.addresses, self.jar = port, config, addresses, jar
+        self.door = door  # Fast Open, where it is on
         self.half_open = 0
         self.cookies_at: int | None = None  # when the last cookie was sent
 

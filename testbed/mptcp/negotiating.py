@@ -105,4 +105,4 @@ def take_capable_mapping(conn: Connection, sub: Subflow, now: int, option: MpCap
         return
     conn.first_capable_length = option.data_length
     conn.peer_dss_seen = True
-    add_mapping(conn, sub, now, Mapping(1, 1, option.data_length, option.checksum))
+    add_mapping(conn, sub, now, Mapping(1, conn.receiver.first, option.data_length, option.checksum))

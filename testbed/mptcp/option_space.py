@@ -52,6 +52,6 @@ def dsn_8(conn: Connection) -> bool:
 def data_ack_bytes(conn: Connection) -> int:
     """0 until the peer's key is known: there is nothing to acknowledge in (draft §3.1.2, TFO).
     64-bit numbers are answered by 64-bit numbers (RFC 8684 §3.3.1)."""
-    if conn.remote_idsn is None or conn.mode is not Mode.MPTCP:
+    if conn.remote_idsn is None or conn.mode is Mode.TCP:
         return 0
     return 8 if conn.mptcp.dsn_bytes == 8 or conn.peer_dsn_8 else 4

@@ -7,7 +7,7 @@ Read first: RFC 8684 §3.1, §3.3; draft-paasch-mptcp-syncookies-02 §3.1.
 
 from __future__ import annotations
 
-from testbed.mptcp import closing, join
+from testbed.mptcp import closing, fast_open, join
 from testbed.mptcp.assign import assign, usable
 from testbed.mptcp.capable import attach_to_ack, flags, syn_option
 from testbed.mptcp.config import ThirdAck
@@ -66,7 +66,7 @@ def _of_subflow(conn: Connection, sub: Subflow, now: int) -> Segment | None:
         return _reset(conn, sub)
     if tcb.syn_due:
         return _syn(conn, sub, now)
-    if tcb.state not in SYNCHRONIZED:
+    if tcb.state not in SYNCHRONIZED and not tcb.may_send_data:
         return None
     if tcb.state is State.TIME_WAIT:
         return _ack(conn, sub, now) if tcb.ack_now else None
@@ -225,7 +225,7 @@ def _ack_options(conn: Connection, sub: Subflow, now: int) -> list[Option]:
         and attach_to_ack(
             conn.profile,
             answers_synack=sub.answers_synack,
-            data_sent=conn.sender.nxt > 1,
+            data_sent=conn.sender.nxt > conn.sender.first,
             confirmed=conn.confirmed,
         )
     )
@@ -259,7 +259,8 @@ def _syn(conn: Connection, sub: Subflow, now: int) -> Segment:
     tcb = sub.tcb
     window = tcb.config.syn_window
     tcb.rcv_adv = max(tcb.rcv_adv, 1 + window)
-    conn.receiver.adv = max(conn.receiver.adv, 1 + window)
+    conn.receiver.adv = max(conn.receiver.adv, conn.receiver.next + window)
+    payload = b""
     if tcb.state is State.SYN_RECEIVED:
         options = synack_options(tcb, now)
         bits, ack = SYN | ACK, tcb.wire_ack()
@@ -268,6 +269,7 @@ def _syn(conn: Connection, sub: Subflow, now: int) -> Segment:
         elif conn.mode is Mode.NEGOTIATING:
             wants = flags(conn.mptcp.checksum, conn.speech.sha256 and conn.mptcp.deny_join_initial)
             options += (MpCapable(conn.speech.version, wants, conn.local_key),)
+        options = fast_open.on_synack(conn, sub, options)
     else:
         options = syn_options(tcb, now)
         bits, ack = SYN, 0
@@ -279,10 +281,11 @@ def _syn(conn: Connection, sub: Subflow, now: int) -> Segment:
             if conn.mode is Mode.NEGOTIATING and not sub.plain_syn and conn.local_key is not None:
                 options += (syn_option(conn.speech, conn.mptcp, conn.local_key),)
                 conn.context.count("MPCapableSYNTX")
+            options, payload = fast_open.on_syn(conn, sub, now, options)
     syn_sent(tcb, now)
     acknowledged(tcb)
     (local, sport), (remote, dport) = tcb.local, tcb.remote
-    return Segment(local, remote, sport, dport, tcb.iss, ack, bits, window, options)
+    return Segment(local, remote, sport, dport, tcb.iss, ack, bits, window, options, payload)
 
 
 def _reset(conn: Connection, sub: Subflow) -> Segment:

@@ -14,7 +14,7 @@ from testbed.mptcp.mapping import Mapping, MappingTable
 from testbed.mptcp.ranges import SendBuffer
 from testbed.mptcp.reasons import Reason
 from testbed.mptcp.report import SubflowReport
-from testbed.mptcp.tcp.state import MAY_SEND_DATA, SYNCHRONIZED, State
+from testbed.mptcp.tcp.state import SYNCHRONIZED, State
 from testbed.mptcp.tcp.tcb import Tcb
 from testbed.mptcp.wire import Option
 
@@ -110,9 +110,7 @@ class Subflow:
     @property
     def may_carry(self) -> bool:
         """New data may be sent on it, as far as its own state goes."""
-        return (
-            self.usable and not self.leaving and self.tcb.state in MAY_SEND_DATA and not self.tcb.fin_queued
-        )
+        return self.usable and not self.leaving and self.tcb.may_send_data and not self.tcb.fin_queued
 
     @property
     def backup(self) -> bool:

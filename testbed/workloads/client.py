@@ -1,8 +1,9 @@
 """The client's application: opens connections, sends requests, checks responses, closes.
 
 Decides when connections open (Poisson arrivals, or all at once for bulk), and that data is sent only once
-connected, so that a bare third ACK goes first where the configuration wants one. It closes when it has
-the whole response, and not before: a FIN behind the request would be one more segment that can be lost.
+connected, so that a bare third ACK goes first where the configuration wants one; with Fast Open at once, so
+that the SYN can carry it. It closes when it has the whole response, and not before: a FIN behind the request
+would be one more segment that can be lost.
 """
 
 from __future__ import annotations
@@ -89,6 +90,8 @@ class RequestClient:
         transfer = Transfer(number, index, now, workload.response)
         transfer.outgoing = Payload(REQUEST, index, workload.request)
         transfer.incoming = Payload(RESPONSE, index_seen(index, workload.request), workload.response)
+        if self._config.fast_open:
+            transfer.push(now, endpoint)  # the SYN is to carry it
         self._open[number] = transfer
         self._deadlines.add(now, number)
 

@@ -24,7 +24,9 @@ PATIENCE = 60 * SECOND
 
 
 class OneConnection:
-    """`receive` None: whatever comes. Gives up after `patience` nanoseconds without any progress."""
+    """With Fast Open it first fetches a cookie, by a handshake that it breaks off.
+
+    `receive` None: whatever comes. Gives up after `patience` nanoseconds without any progress."""
 
     def __init__(
         self,
@@ -42,17 +44,30 @@ class OneConnection:
         self._send = send
         self._receive = receive
         self._patience = patience
+        self._fetching: int | None = None  # the connection that is to bring a Fast Open cookie
+        self._stopped = False
         self._transfer: Transfer | None = None
         self._progress = 0
         self.row: Row | None = None
 
     def start(self, now: int, endpoint: Endpoint) -> None:
+        self._progress = now
+        if self._config.fast_open:
+            # A first time brings no more than a cookie: from the next port, so that ours is free.
+            local = self._local[0], self._local[1] + 1
+            self._fetching = endpoint.connect(now, local, self._remote, self._config, only_cookie=True)
+        else:
+            self._connect(now, endpoint)
+
+    def _connect(self, now: int, endpoint: Endpoint) -> None:
         number = endpoint.connect(now, self._local, self._remote, self._config)
         transfer = Transfer(number, 0, now, ENDLESS if self._receive is None else self._receive)
         transfer.outgoing = pattern(self._send)
         transfer.incoming = pattern()
         self._transfer = transfer
         self._progress = now
+        if self._config.fast_open:
+            transfer.push(now, endpoint)
 
     @property
     def done(self) -> bool:
@@ -60,24 +75,41 @@ class OneConnection:
 
     @property
     def open_connections(self) -> int:
-        return int(self._transfer is not None and self.row is None)
+        busy = self._transfer is not None or self._fetching is not None
+        return int(busy and self.row is None)
 
     def poll_timeout(self) -> int | None:
-        if self._transfer is None or self.row is not None or self._transfer.gave_up:
+        if self._fetching is None and (self._transfer is None or self._transfer.gave_up):
+            return None
+        if self.row is not None:
             return None
         return self._progress + self._patience
 
     def handle_timeout(self, now: int, endpoint: Endpoint) -> None:
         deadline = self.poll_timeout()
-        if self._transfer is not None and deadline is not None and deadline <= now:
+        if deadline is None or deadline > now:
+            return
+        if self._fetching is not None:
+            endpoint.abort(now, self._fetching, Reason.NO_PROGRESS)
+        elif self._transfer is not None:
             self._transfer.give_up(now, endpoint)
 
     def stop(self, now: int, endpoint: Endpoint) -> None:
         """The user has had enough."""
-        if self._transfer is not None and self.row is None:
+        self._stopped = True
+        if self._fetching is not None:
+            endpoint.abort(now, self._fetching, Reason.ABORTED)
+        elif self._transfer is not None and self.row is None:
             endpoint.abort(now, self._transfer.number, Reason.ABORTED)
 
     def handle_event(self, now: int, endpoint: Endpoint, event: Event) -> None:
+        if event.connection == self._fetching and isinstance(event, Closed):
+            endpoint.forget(self._fetching)
+            self._fetching = None
+            self._connect(now, endpoint)
+            if self._stopped:
+                self.stop(now, endpoint)
+            return
         transfer = self._transfer
         if transfer is None or event.connection != transfer.number or self.row is not None:
             return

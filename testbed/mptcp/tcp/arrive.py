@@ -19,7 +19,7 @@ from testbed.mptcp.tcp.state import MAY_RECEIVE_DATA, State
 from testbed.mptcp.tcp.tcb import Tcb
 from testbed.mptcp.wire import ACK, FIN, RST, SYN, Segment, Timestamps
 from testbed.mptcp.wire.options import MAX_OPTION_BYTES
-from testbed.mptcp.wire.sequence import seq_diff, seq_lt
+from testbed.mptcp.wire.sequence import seq_add, seq_diff, seq_lt
 
 CHALLENGE_INTERVAL = SECOND // 2  # at most one challenge ACK per subflow in this time (RFC 5961 §7)
 TS_RECENT_LIFE = 24 * 24 * 3600 * SECOND  # RFC 7323 §5.5
@@ -36,6 +36,7 @@ class Arrival:
     resend_synack: bool = False
     answer_reset: bool = False  # an acceptable connection does not exist: answer <SEQ=SEG.ACK><CTL=RST>
     acked: int = 0  # sequence numbers newly acknowledged
+    syn_data: int = 0  # bytes of our SYN's data that its SYN/ACK acknowledged (RFC 7413)
     offset: int = 0  # of the segment's first byte
     data_at: int = 0
     data: bytes = b""  # bytes that came in order, from offset data_at
@@ -68,7 +69,8 @@ def _in_syn_sent(tcb: Tcb, now: int, segment: Segment) -> Arrival:
     arrival = Arrival()
     ack_ok = False
     if segment.flags & ACK:
-        if tcb.ack_offset(segment.ack) != 1:
+        arrival.syn_data = tcb.ack_offset(segment.ack) - 1
+        if not 0 <= arrival.syn_data <= tcb.syn_data:
             arrival.dropped = "the ACK is not for our SYN"
             arrival.answer_reset = not segment.flags & RST
             return arrival
@@ -81,6 +83,7 @@ def _in_syn_sent(tcb: Tcb, now: int, segment: Segment) -> Arrival:
         arrival.dropped = "neither SYN nor RST"
         return arrival
     tcb.irs = segment.seq
+    tcb.iss = seq_add(tcb.iss, arrival.syn_data)  # offset 1 is the first byte behind the SYN's data
     arrival.offset = 1
     agree(tcb, read_syn_options(segment), now)
     tcb.snd_wnd = tcb.max_snd_wnd = segment.window  # never scaled in a SYN (RFC 7323 §2.2)
@@ -133,7 +136,12 @@ def _timestamp_is_fresh(
 
 def _sequence_is_acceptable(tcb: Tcb, now: int, segment: Segment, arrival: Arrival) -> bool:
     """The four cases of RFC 9293 §3.10.7.4, first check."""
-    if tcb.state is State.SYN_RECEIVED and segment.flags & SYN and segment.seq == tcb.irs:
+    # The SYN lies before the data that it carried (RFC 7413): where the handshake began.
+    if (
+        tcb.state is State.SYN_RECEIVED
+        and segment.flags & SYN
+        and seq_add(segment.seq, tcb.syn_data) == tcb.irs
+    ):
         # Departs from RFC 9293 §3.10.7.4 because a bare ACK would be answered by a reset:
         # the peer's SYN again means that our SYN/ACK was lost.
         arrival.dropped = "SYN again"

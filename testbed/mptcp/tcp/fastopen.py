@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections import deque
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -20,6 +21,7 @@ SHORTENED = 6  # what is left of 40 bytes beside MSS, scale, SACK, timestamps an
 DEFAULT_MSS = {4: 536, 16: 1240}  # by length of address, while the server's MSS is unknown (§4.2.1)
 PAUSE = 60 * SECOND  # the first pause after a failure; Linux's for lost SYNs
 BLACKHOLE_PAUSE = 3600 * SECOND  # Linux's former tcp_fastopen_blackhole_timeout_sec
+RESET_COUNTS = 60 * SECOND
 MOST_DOUBLINGS = 6
 MOST_SERVERS = 1024
 
@@ -94,6 +96,33 @@ def judge_syn(
     if generation is None:
         return Answer(give=True, counter="TCPFastOpenPassiveFail")
     return Answer(True, give=generation > 0, counter="TCPFastOpenPassive")
+
+
+class Door:
+    """Fast Open at a listening port. Counts the connections that it let in whose handshake is not over."""
+
+    __slots__ = ("_pending", "_reset", "mint", "most")
+
+    def __init__(self, mint: CookieMint, most: int) -> None:
+        self.mint, self.most = mint, most
+        self._pending = 0
+        self._reset: deque[int] = deque()  # until when those count that ended in a reset
+
+    def judge(self, now: int, client: bytes, option: FastOpen | None) -> Answer:
+        answer = judge_syn(self.mint, client, option, self.pending(now), self.most)
+        self._pending += answer.accept
+        return answer
+
+    def pending(self, now: int) -> int:
+        while self._reset and self._reset[0] <= now:
+            self._reset.popleft()
+        return self._pending + len(self._reset)
+
+    def ended(self, now: int, *, established: bool) -> None:
+        """A reset frees no place at once: a spoofed SYN is answered by one (RFC 7413 §5.1)."""
+        self._pending -= 1
+        if not established:
+            self._reset.append(now + RESET_COUNTS)
 
 
 # -- client -------------------------------------------------------------------------------------------------

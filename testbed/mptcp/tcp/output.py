@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 from testbed.mptcp.tcp import tail
 from testbed.mptcp.tcp.recovery import Phase
-from testbed.mptcp.tcp.state import MAY_SEND_DATA, State
+from testbed.mptcp.tcp.state import State
 from testbed.mptcp.tcp.tcb import Tcb
 
 MAX_PERSIST_BACKOFF = 8
 
-# A state in which no data and no FIN of ours can be outstanding.
+# States in which no data and no FIN of ours can be outstanding, Fast Open aside.
 _SILENT = (State.CLOSED, State.SYN_SENT, State.SYN_RECEIVED, State.TIME_WAIT, State.FIN_WAIT_2)
 
 
@@ -37,7 +37,7 @@ def room_for_new(tcb: Tcb, queued: int, most: int) -> int:
     was committed and not sent takes some too. Avoids silly windows at the sender (RFC 9293 §3.8.6.2.1)
     and applies Nagle's rule where it is switched on (§3.7.4).
     """
-    if tcb.fin_queued or (tcb.state is not State.ESTABLISHED and tcb.state not in MAY_SEND_DATA):
+    if tcb.fin_queued or (tcb.state is not State.ESTABLISHED and not tcb.may_send_data):
         return 0
     board, outstanding = tcb.board, tcb.snd_end - tcb.snd_una
     room = tcb.cc.cwnd - outstanding + board.sacked + board.presumed
@@ -58,7 +58,7 @@ def next_span(tcb: Tcb, most: Callable[[int], int], now: int) -> Span | None:
 
     First what is lost, then a window probe, new data, and the tail once more if that is due.
     """
-    if tcb.state is not State.ESTABLISHED and tcb.state in _SILENT:
+    if tcb.state is not State.ESTABLISHED and tcb.state in _SILENT and not tcb.may_send_data:
         return None
     if tcb.board.lost and tcb.snd_wnd:
         return _lost(tcb, most)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from testbed.mptcp.config import MILLISECOND, SECOND
 from testbed.mptcp.tcp.recovery import Phase
+from testbed.mptcp.tcp.state import State
 from testbed.mptcp.tcp.tcb import Tcb
 from testbed.mptcp.wire.options import MAX_OPTION_BYTES
 
@@ -43,10 +44,12 @@ def timed_out(tcb: Tcb, now: int) -> None:
 
 
 def _may_probe(tcb: Tcb) -> bool:
-    """Not in recovery and not while SACKs tell of a hole: then RACK does the work."""
+    """Not in recovery and not while SACKs tell of a hole: then RACK does the work. Nor behind a SYN/ACK
+    that nobody has answered: that is what goes again (RFC 7413 §4.2.2)."""
     board = tcb.board
     return (
         tcb.sack_on
+        and tcb.state is not State.SYN_RECEIVED
         and tcb.recovery.phase is Phase.OPEN
         and not (board.sacked or board.lost)
         and tcb.snd_nxt > tcb.snd_una

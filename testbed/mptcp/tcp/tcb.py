@@ -17,7 +17,7 @@ from testbed.mptcp.tcp.rack import Rack
 from testbed.mptcp.tcp.recovery import Recovery
 from testbed.mptcp.tcp.rtt import RttEstimator
 from testbed.mptcp.tcp.scoreboard import Scoreboard
-from testbed.mptcp.tcp.state import MOVES, State
+from testbed.mptcp.tcp.state import MAY_SEND_DATA, MOVES, State
 from testbed.mptcp.wire.options import MAX_OPTION_BYTES
 from testbed.mptcp.wire.sequence import MASK32, seq_diff
 
@@ -53,7 +53,9 @@ class Tcb:
         "data_attempts",
         "delayed_ack_at",
         "dsack",
+        "early",
         "echo_is_cookie",
+        "fast_open",
         "fin_queued",
         "group",
         "ipv6",
@@ -93,6 +95,7 @@ class Tcb:
         "snd_wscale",
         "state",
         "syn_count",
+        "syn_data",
         "syn_due",
         "tail",
         "time_wait_at",
@@ -165,6 +168,9 @@ class Tcb:
         self.time_wait_at: int | None = None
         self.syn_count = 0
         self.syn_due = False  # a SYN or SYN/ACK is to be sent
+        self.syn_data = 0  # bytes of data that our SYN carried, or that we took from the peer's (RFC 7413)
+        self.fast_open = False  # the peer's SYN brought a good cookie
+        self.early = False  # so data may be sent before the handshake is over
         self.lost_syn = False
         self.data_attempts = 0
         self.retransmits = 0
@@ -173,6 +179,13 @@ class Tcb:
         if state is not State.CLOSED and state not in MOVES[self.state]:
             raise AssertionError(f"no move {self.state.value} -> {state.value} (RFC 9293 §3.3.2)")
         self.state = state
+
+    @property
+    def may_send_data(self) -> bool:
+        """As far as the state goes. With Fast Open also behind our SYN/ACK (RFC 7413 §4.2.2)."""
+        if self.state in MAY_SEND_DATA:
+            return True
+        return self.early and self.state is State.SYN_RECEIVED and not self.syn_due
 
     @property
     def rcv_nxt(self) -> int:
@@ -221,6 +234,8 @@ class Tcb:
     def start_congestion_control(self) -> None:
         """At the end of the handshake, when the MSS is known and whether a SYN was lost."""
         controller = CONTROLLERS[self.config.congestion]
+        if self.group is not None:
+            self.group.leave(self.cc)  # Fast Open starts it before the handshake is over, too
         self.cc = controller(self.mss, self.config.initial_window, self.lost_syn, self.group)
         self.rack.min_rtt = self.rtt.min_rtt
         if self.lost_syn:

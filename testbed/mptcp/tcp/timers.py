@@ -73,6 +73,6 @@ def syn_sent(tcb: Tcb, now: int) -> None:
     """Book that a SYN or SYN/ACK has left."""
     tcb.syn_due = False
     tcb.syn_count += 1
-    tcb.snd_nxt = 1
+    tcb.snd_nxt = max(tcb.snd_nxt, 1)  # behind a SYN/ACK there may be data already (RFC 7413)
     tcb.timed = (1, now) if tcb.syn_count == 1 else None  # Karn
     tcb.rto_at = now + tcb.rtt.rto
