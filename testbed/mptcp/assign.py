@@ -54,12 +54,15 @@ def usable(conn: Connection) -> list[Subflow]:
 
 def _new_data(conn: Connection, ready: list[Subflow]) -> None:
     sender = conn.sender
+    rooms: dict[int, int] | None = None  # by subflow index; a commitment changes its own only
     while (queued := min(sender.unmapped, sender.edge - sender.nxt)) > 0:
-        picked = _pick(conn, ready, queued)
-        if picked is None:
+        if rooms is None or len(ready) == 1:
+            rooms = {sub.index: _room(conn, sub, queued) for sub in ready}
+        sub = _pick(conn, ready, rooms, queued)
+        if sub is None:
             return
-        sub, count = picked
-        _commit(conn, sub, sender.nxt, count)
+        _commit(conn, sub, sender.nxt, min(rooms[sub.index], queued))
+        rooms[sub.index] = _room(conn, sub, min(sender.unmapped, sender.edge - sender.nxt))
 
 
 def _once_more(conn: Connection, ready: list[Subflow], now: int) -> None:
@@ -72,10 +75,11 @@ def _once_more(conn: Connection, ready: list[Subflow], now: int) -> None:
         if not free:
             again.take(LARGEST)  # it is on its way everywhere
             continue
-        picked = _pick(conn, free, end - start)
-        if picked is None:
+        rooms = {sub.index: _room(conn, sub, end - start) for sub in free}
+        sub = _pick(conn, free, rooms, end - start)
+        if sub is None:
             return
-        sub, count = picked
+        count = rooms[sub.index]
         again.take(count)
         _commit(conn, sub, start, count)
         conn.context.count("DataReinjected")
@@ -134,32 +138,31 @@ def _probe(conn: Connection, ready: list[Subflow]) -> None:
             _commit(conn, sub, sender.nxt, min(queued, room, max(tcb.snd_wnd, 1)))
 
 
-def _pick(conn: Connection, ready: list[Subflow], queued: int) -> tuple[Subflow, int] | None:
-    """A subflow and how many bytes it takes now."""
+def _pick(conn: Connection, ready: list[Subflow], rooms: dict[int, int], queued: int) -> Subflow | None:
+    """The subflow for the next bytes, of those with room."""
     if len(ready) == 1:
-        count = _room(conn, ready[0], queued)
-        return (ready[0], count) if count else None
-    rooms = {sub.index: (sub, count) for sub in ready if (count := _room(conn, sub, queued))}
-    if not rooms:
-        return None
+        return ready[0] if rooms[ready[0].index] else None
     candidates = [
         Candidate(
-            index=index,
+            index=sub.index,
             srtt=sub.tcb.rtt.srtt,
             cwnd=sub.tcb.cc.cwnd,
             flight=sub.tcb.flight,
-            room=count,
+            room=rooms[sub.index],
             backup=sub.backup,
             mss=sub.tcb.mss,
         )
-        for index, (sub, count) in rooms.items()
+        for sub in ready
+        if rooms[sub.index]
     ]
-    index = conn.scheduler.pick(candidates, queued)
-    return None if index is None else rooms[index]
+    index = conn.scheduler.pick(candidates, queued) if candidates else None
+    return next((sub for sub in ready if sub.index == index), None)
 
 
 def _room(conn: Connection, sub: Subflow, queued: int) -> int:
-    """Bytes of the next mapping on this subflow; 0: wait."""
+    """Bytes of the next mapping on this subflow; 0: wait, or nothing is queued."""
+    if queued <= 0:
+        return 0
     room = payload_room(conn, sub, _first_data_is_capable(conn, sub))
     frame = frame_room(conn, sub, room)
     count = room_for_new(sub.tcb, queued, frame)

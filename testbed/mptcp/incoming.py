@@ -15,7 +15,7 @@ from testbed.mptcp.dss import take_acknowledgement, take_dss
 from testbed.mptcp.fallback import Observation
 from testbed.mptcp.observe import observe
 from testbed.mptcp.reasons import Reason
-from testbed.mptcp.receiving import deliver
+from testbed.mptcp.receiving import deliver, deliver_at_once
 from testbed.mptcp.subflow import Subflow
 from testbed.mptcp.tcp.arrive import Arrival, segment_arrives
 from testbed.mptcp.tcp.state import State
@@ -196,8 +196,9 @@ def _handshake_and_signals(
 def take_in_order(conn: Connection, sub: Subflow, now: int, arrival: Arrival) -> None:
     """Subflow bytes in order go up; a FIN may end the stream."""
     if arrival.data:
-        sub.pending.append(arrival.data)
         sub.received += len(arrival.data)
+        if not deliver_at_once(conn, sub, arrival.data):
+            sub.pending.append(arrival.data)
     if sub.pending.end > sub.pending.start or conn.receiver.fin is not None:
         deliver(conn, sub, now)
     if conn.finished:

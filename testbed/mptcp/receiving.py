@@ -15,6 +15,24 @@ from testbed.mptcp.subflow import Subflow
 from testbed.mptcp.wire.checksum import dss_checksum, residue, same_checksum
 
 
+def deliver_at_once(conn: Connection, sub: Subflow, data: bytes) -> bool:
+    """The usual case without a copy: nothing waits, and one mapping without a checksum covers the bytes."""
+    pending = sub.pending
+    if pending.end > pending.start or conn.mode is Mode.NEGOTIATING or conn.finished:
+        return False
+    mapping = sub.receive_mappings.at(pending.start)
+    if mapping is None or mapping.left(pending.start) < len(data):
+        return False
+    if mapping.checksum is not None and conn.mode is Mode.MPTCP:
+        return False
+    at = mapping.data_at(pending.start)
+    pending.start = pending.end = pending.start + len(data)
+    if _take(conn, at, data):
+        conn.context.events.append(events.DataArrived(conn.number))
+    sub.receive_mappings.forget(pending.start)
+    return True
+
+
 def deliver(conn: Connection, sub: Subflow, now: int) -> None:
     """Map and pass up as much of the subflow's `pending` as can be; the rest waits for its mapping."""
     pending = sub.pending
@@ -68,6 +86,11 @@ def _pass_up(conn: Connection, sub: Subflow, data: int, count: int) -> int:
     """Move `count` bytes up as the connection's from offset `data`; bytes newly in order."""
     payload = sub.pending.read(sub.pending.start, count)
     sub.pending.free(sub.pending.start + count)
+    return _take(conn, data, payload)
+
+
+def _take(conn: Connection, data: int, payload: bytes) -> int:
+    """Hand bytes to the data level; how many are newly in order there."""
     receiver = conn.receiver
     if conn.mode is Mode.MPTCP and data >= receiver.next + conn.config.receive_buffer:
         conn.context.count("OutOfWindow")  # outside the receive window: dropped, no DATA_ACK (§3.3.4)

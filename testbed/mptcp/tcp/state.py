@@ -21,6 +21,10 @@ class State(Enum):
     LAST_ACK = "LAST-ACK"
     TIME_WAIT = "TIME-WAIT"
 
+    __hash__ = (
+        object.__hash__
+    )  # members are single objects; Enum's own hash is slow, and sets are asked often
+
 
 # Every state may also move to CLOSED: reset, abort, user timeout (RFC 9293 §3.10.7.4, §3.10.5).
 MOVES: dict[State, frozenset[State]] = {
