@@ -186,8 +186,7 @@ def _ours(side: str, task: Task) -> list[str]:
         words = ["--port", str(task.port), *once, "--syn-cookies", cookies, *words]
     for endpoint in settings.endpoints:
         words += ["--endpoint", endpoint]
-    if settings.endpoints or "accepted 0" not in settings.limits:
-        words += ["--limits", settings.limits]
+    words += ["--limits", settings.limits]
     if task.checksum:
         words.append("--checksum")
     if settings.fast_open:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from testbed.mptcp.config import ClientConfig, Profile, ServerConfig, SynCookies
+from testbed.mptcp.tcp import tail
 from testbed.mptcp.tcp.recovery import Phase
 from testbed.mptcp.wire import Segment
 from testbed.workloads import Workload
@@ -55,6 +56,14 @@ def test_a_lone_segment_waits_for_a_delayed_ack() -> None:
     assert sender.phase is Phase.OPEN
     assert sender.wait(250) == [9]
     assert sender.phase is Phase.LOSS
+
+
+def test_an_ack_that_comes_before_the_probe_has_left_cancels_it() -> None:
+    sender = all_but_three()
+    tail.timed_out(sender.tcb, sender.now)
+    assert sender.tcb.tail.due
+    assert sender.ack(10) == []
+    assert not sender.tcb.tail.due
 
 
 def test_new_data_is_the_better_probe() -> None:

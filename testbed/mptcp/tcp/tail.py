@@ -22,6 +22,8 @@ def arm(tcb: Tcb, now: int) -> None:
     """New data has left, or some was acknowledged: the probe is due two round trips from now, and never
     after the RTO (RFC 8985 §7.2)."""
     tail = tcb.tail
+    if tcb.snd_nxt == tcb.snd_una:
+        tail.due = False  # everything arrived before the probe had left
     if tail.end is not None or not _may_probe(tcb):
         tail.at = None
         return
