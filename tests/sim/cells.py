@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from testbed.mptcp.config import ClientConfig, MptcpConfig, Profile, ServerConfig, SynCookies
+from testbed.mptcp.paths import PathsConfig
 from testbed.plan import NetPlan, load_topology, plan_from, with_overrides
 from testbed.sim import simulate
 from testbed.workloads import HostSpec, Row, RunOutcome, Workload
 
 MSS = 1460
 SECOND = 1_000_000_000
+ONE_PATH = PathsConfig(endpoints=())  # no joins, no announcements
 
 
 @functools.cache
@@ -44,14 +46,15 @@ def run_cell(
     connections: int = 1,
     seed: int = 1,
     isn_recovery: bool = False,
+    paths: PathsConfig = ONE_PATH,
     **arguments: Any,
 ) -> RunOutcome:
     mptcp = MptcpConfig(isn_recovery=isn_recovery)
     return simulate(
         network(overrides),
         hosts(
-            ClientConfig(profile=profile, mptcp=mptcp),
-            ServerConfig(syn_cookies=cookies, mptcp=mptcp),
+            ClientConfig(profile=profile, mptcp=mptcp, paths=paths),
+            ServerConfig(syn_cookies=cookies, mptcp=mptcp, paths=paths),
             workload or Workload(),
             connections,
             seed,
