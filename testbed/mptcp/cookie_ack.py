@@ -7,6 +7,7 @@ Read first: draft-paasch-mptcp-syncookies-02 §2, §3.1.1, §3.2; RFC 4987 §3.6
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
 
 from testbed.mptcp.capable import find_capable, wants_checksum
@@ -34,7 +35,7 @@ class Fate(Enum):
 
 
 def connection_from_cookie(
-    listener: Listener, context: Context, number: int, now: int, segment: Segment
+    listener: Listener, context: Context, number: Callable[[], int], now: int, segment: Segment
 ) -> Connection | None:
     """The connection in SYN-RECEIVED, ready to take `segment`; None when the cookie is not ours.
 
@@ -50,7 +51,7 @@ def connection_from_cookie(
     config = listener.config
     tcb = tcb_from_cookie(config.tcp, tuple_, segment, client_isn, cookie, remembered, now)
     profile = _profile_back(option, segment.options, config)
-    conn = Connection(number, "server", context, tcb, profile, config.mptcp, config.paths)
+    conn = Connection(number(), "server", context, tcb, profile, config.mptcp, config.paths)
     conn.receiver.adv = tcb.rcv_adv
     conn.lost_third_ack = config.mptcp.lost_third_ack
     if profile is Profile.TCP:

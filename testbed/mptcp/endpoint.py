@@ -1,7 +1,7 @@
 """One host's protocol engine: packets, time and entropy in; packets, events and the next deadline out.
 
-Decides which connection a segment belongs to, and answers the segments that belong to none. Holds all
-connections of a host. The same object runs in the simulator, in a lab and against a kernel.
+Decides which connection a segment belongs to, and answers the segments that belong to none. The same
+object runs in the simulator, in a lab and against a kernel.
 Read first: RFC 9293 §3.10.7.1-2 (CLOSED and LISTEN), RFC 8684 §3.1.
 
     endpoint = Endpoint(entropy=os.urandom)
@@ -20,7 +20,6 @@ from collections.abc import Callable
 from testbed.mptcp import closing, join, join_cookies
 from testbed.mptcp.active_open import active_open
 from testbed.mptcp.addresses import local_id_of, plan, set_backup, withdraw
-from testbed.mptcp.agenda import Agenda
 from testbed.mptcp.capable import find_capable
 from testbed.mptcp.config import ClientConfig, ServerConfig
 from testbed.mptcp.connection import Connection
@@ -43,13 +42,13 @@ from testbed.mptcp.paths import Join
 from testbed.mptcp.reasons import Reason
 from testbed.mptcp.report import ConnectionReport
 from testbed.mptcp.subflow import Subflow
+from testbed.mptcp.table import Key, Table
 from testbed.mptcp.tcp.cookies import FourTuple, SynCookieJar
 from testbed.mptcp.tcp.fastopen import CookieCache
 from testbed.mptcp.tcp.state import State
 from testbed.mptcp.tcp.tcb import Tcb
 from testbed.mptcp.wire import ACK, FIN, RST, SYN, MpJoinAck, MpJoinSyn, MpTcpRst, Segment, TooBig
 
-_Key = tuple[bytes, int, bytes, int]
 PORT_TRIES = 8
 
 
@@ -73,11 +72,8 @@ class Endpoint:
         self._cookies = CookieCache()  # of servers, for Fast Open
         self._listeners: dict[int, Listener] = {}
         self._addresses, self._ports = addresses, ports
-        self._by_tuple: dict[_Key, tuple[Connection, Subflow]] = {}
+        self._table = Table()
         self._joins = JoinTable()
-        self._by_number: dict[int, Connection] = {}
-        self._last_number = 0
-        self._agenda = Agenda()
 
     # -- the application's side -----------------------------------------------------------------------
 
@@ -110,88 +106,86 @@ class Endpoint:
         """Start a connection; its number. Raises ValueError when the four-tuple is in use. `only_cookie`:
         it is reset as soon as it has a Fast Open cookie for the next one; Closed follows in any case."""
         key = (local[0], local[1], remote[0], remote[1])
-        if key in self._by_tuple:
+        if self._table.find(key) is not None:
             raise ValueError(f"ports {local[1]} -> {remote[1]} are in use between these addresses")
-        conn = active_open(self._context, self._jar, self._next_number(), local, remote, config)
+        conn = active_open(self._context, self._jar, self._table.next_number(), local, remote, config)
         if config.fast_open or only_cookie:
             conn.opening = Opening(self._cookies, only_cookie)
-        self._add(key, conn, conn.first)
-        self._touch(conn)
+        self._table.add(key, conn, conn.first)
+        self._table.touch(conn)
         return conn.number
 
     def send(self, now: int, connection: int, data: bytes) -> int:
         """Queue bytes; how many were taken. SpaceFreed follows when fewer than offered."""
-        conn = self._by_number[connection]
+        conn = self._table.by_number[connection]
         count = conn.send(data)
-        self._touch(conn)
+        self._table.touch(conn)
         return count
 
     def receive(self, now: int, connection: int, most: int = 1 << 30) -> bytes:
         """What has arrived in order, at most `most` bytes; b"" when there is nothing now."""
-        conn = self._by_number[connection]
+        conn = self._table.by_number[connection]
         data = conn.receive(most)
         if any(sub.tcb.ack_now for sub in conn.subflows):
-            self._touch(conn)
+            self._table.touch(conn)
         return data
 
     def close(self, now: int, connection: int) -> None:
         """No more to send: DATA_FIN or FIN behind what is queued. Receiving goes on."""
-        conn = self._by_number[connection]
+        conn = self._table.by_number[connection]
         conn.close()
         closing.advance(conn, now)
-        self._touch(conn)
+        self._table.touch(conn)
 
     def abort(self, now: int, connection: int, reason: Reason = Reason.ABORTED) -> None:
         """Reset the connection at once."""
-        conn = self._by_number[connection]
+        conn = self._table.by_number[connection]
         closing.abort(conn, now, reason)
-        self._touch(conn)
+        self._table.touch(conn)
 
     def set_backup(self, now: int, connection: int, subflow: int, backup: bool) -> None:
         """Ask the peer (MP_PRIO) to use a subflow only when no other works, or to use it again."""
-        conn = self._by_number[connection]
+        conn = self._table.by_number[connection]
         for sub in conn.subflows:
             if sub.index == subflow and sub.established:
                 set_backup(conn, sub, backup)
-        self._touch(conn)
+        self._table.touch(conn)
 
     def close_subflow(self, now: int, connection: int, subflow: int) -> None:
         """Close one subflow by a FIN behind what it carries; the connection goes on."""
-        conn = self._by_number[connection]
+        conn = self._table.by_number[connection]
         for sub in conn.subflows:
             if sub.index == subflow and sub.established:
                 closing.retire(conn, sub)
-        self._touch(conn)
+        self._table.touch(conn)
 
     def remove_address(self, now: int, connection: int, address_id: int) -> None:
         """An address of ours is gone: REMOVE_ADDR, and the end of its subflows."""
-        conn = self._by_number[connection]
+        conn = self._table.by_number[connection]
         withdraw(conn, now, (address_id,))
-        self._touch(conn)
+        self._table.touch(conn)
 
     @property
     def connections(self) -> tuple[int, ...]:
         """The numbers of those that are not forgotten, in the order of their beginning."""
-        return tuple(self._by_number)
+        return tuple(self._table.by_number)
 
     def describe(self, connection: int) -> ConnectionReport:
         """Also after Closed, until `forget`."""
-        return self._by_number[connection].describe()
+        return self._table.by_number[connection].describe()
 
     def forget(self, connection: int) -> None:
         """Drop the report of a closed connection; TIME-WAIT goes on without it."""
-        conn = self._by_number.get(connection)
-        if conn is not None and conn.finished:
-            del self._by_number[connection]
+        self._table.forget(connection)
 
     # -- the driver's side ----------------------------------------------------------------------------
 
     def handle_segment(self, now: int, segment: Segment) -> None:
         """Take one segment from the network. Never raises, whatever is in it."""
         key = (segment.dst, segment.dport, segment.src, segment.sport)
-        found = self._by_tuple.get(key)
+        found = self._table.find(key)
         if found is not None and yields_to(found[1], segment):
-            self._remove(*found)
+            self._table.remove(*found)
             found = None
         if found is not None:
             self._deliver(*found, now, segment)
@@ -210,7 +204,7 @@ class Endpoint:
 
     def packet_too_big(self, now: int, too_big: TooBig) -> None:
         """A router could not pass on a packet of ours. Believed only of data in flight (RFC 5927 §4.1)."""
-        found = self._by_tuple.get((*too_big.local, *too_big.remote))
+        found = self._table.find((*too_big.local, *too_big.remote))
         if found is None:
             return
         conn, sub = found
@@ -219,7 +213,7 @@ class Endpoint:
             self._context.count("OutOfWindowIcmps")
             return
         tcb.path_mtu_lowered(too_big.mtu)
-        self._touch(conn)
+        self._table.touch(conn)
 
     def _deliver(self, conn: Connection, sub: Subflow, now: int, segment: Segment) -> None:
         was_half_open = sub.tcb.state is State.SYN_RECEIVED
@@ -227,10 +221,10 @@ class Endpoint:
         if was_half_open and sub.tcb.state is not State.SYN_RECEIVED:
             self._no_longer_half_open(sub, now)
         self._plan(conn, now)
-        self._touch(conn)
-        self._bury(conn)
+        self._table.touch(conn)
+        self._table.bury(conn)
 
-    def _syn(self, listener: Listener | None, key: _Key, now: int, segment: Segment) -> None:
+    def _syn(self, listener: Listener | None, key: Key, now: int, segment: Segment) -> None:
         """LISTEN: RFC 9293 §3.10.7.2. A join finds its connection by the token, whatever the port."""
         joins = next((option for option in segment.options if isinstance(option, MpJoinSyn)), None)
         if joins is not None:
@@ -244,19 +238,19 @@ class Endpoint:
         if listener.wants_cookie():
             self._context.outbox.append(answer_with_cookie(listener, self._context, now, segment))
         elif listener.half_open < listener.config.backlog:
-            conn = open_half(listener, self._context, self._next_number(), now, segment)
+            conn = open_half(listener, self._context, self._table.next_number(), now, segment)
             listener.half_open += 1
             syn_arrived(conn, listener, now, segment)
-            self._add(key, conn, conn.first)
-            self._touch(conn)
+            self._table.add(key, conn, conn.first)
+            self._table.touch(conn)
         else:
             self._context.count("ListenOverflows")
 
     def _join(
-        self, listener: Listener | None, key: _Key, now: int, segment: Segment, option: MpJoinSyn
+        self, listener: Listener | None, key: Key, now: int, segment: Segment, option: MpJoinSyn
     ) -> None:
         context = self._context
-        conn = self._by_number.get(context.tokens.get(option.token, 0))
+        conn = self._table.by_number.get(context.tokens.get(option.token, 0))
         if conn is None:
             context.count("MPJoinNoTokenFound")
         code = join.refusal(conn)
@@ -272,27 +266,26 @@ class Endpoint:
             return
         tcb = tcb_for_syn(conn.config, self._jar, context, now, segment)
         context.count("MPJoinSynRx")
-        self._add(key, conn, join.accept(conn, tcb, option, local_id, context.random(4)))
-        self._touch(conn)
+        self._table.add(key, conn, join.accept(conn, tcb, option, local_id, context.random(4)))
+        self._table.touch(conn)
 
-    def _acknowledgement_for_nobody(self, listener: Listener, key: _Key, now: int, segment: Segment) -> None:
+    def _acknowledgement_for_nobody(self, listener: Listener, key: Key, now: int, segment: Segment) -> None:
         context = self._context
         if not listener.tries_cookies(now) or segment.flags & SYN:
             context.answer_reset(segment)
             return
         if any(isinstance(option, MpJoinAck) for option in segment.options):
-            joined = join_cookies.take_back(self._joins, listener, now, segment, self._by_number)
+            joined = join_cookies.take_back(self._joins, listener, now, segment, self._table.by_number)
             if joined is None:
                 context.answer_reset(segment, (MpTcpRst(RST_MPTCP_ERROR),))
             else:
-                self._add(key, *joined)
+                self._table.add(key, *joined)
                 self._deliver(*joined, now, segment)
             return
-        conn = connection_from_cookie(listener, context, self._last_number + 1, now, segment)
+        conn = connection_from_cookie(listener, context, self._table.next_number, now, segment)
         if conn is not None:
-            self._last_number += 1
             context.count("SyncookiesRecv")
-            self._add(key, conn, conn.first)
+            self._table.add(key, conn, conn.first)
             listener.half_open += 1
             self._deliver(conn, conn.first, now, segment)
             return
@@ -316,21 +309,21 @@ class Endpoint:
             offset = self._jar.timestamp_offset(tuple_)
             tcb = Tcb(conn.config, tuple_.local, tuple_.remote, self._context.random(4), offset)
             sub = join.begin(conn, tcb, wanted)
-            self._add((*tuple_.local, *tuple_.remote), conn, sub)
+            self._table.add((*tuple_.local, *tuple_.remote), conn, sub)
 
     def _free_port(self, conn: Connection, wanted: Join) -> int | None:
         """The connection's own port where that is free: another address makes another four-tuple."""
         first, last = self._ports
         port = conn.local[1]
         for _ in range(PORT_TRIES):
-            if (wanted.local, port, wanted.remote, wanted.port) not in self._by_tuple:
+            if self._table.find((wanted.local, port, wanted.remote, wanted.port)) is None:
                 return port
             port = first + self._context.random(4) % (last - first + 1)
         return None
 
     def handle_timeout(self, now: int) -> None:
         """Carry out what is due. An early call does nothing."""
-        while (conn := self._agenda.due(now)) is not None:
+        while (conn := self._table.agenda.due(now)) is not None:
             deadline = conn.deadline()
             if deadline is not None and deadline <= now:
                 was_half_open = conn.first.tcb.state is State.SYN_RECEIVED
@@ -338,18 +331,18 @@ class Endpoint:
                 if was_half_open and conn.first.tcb.state is not State.SYN_RECEIVED:
                     self._no_longer_half_open(conn.first, now)
                 self._plan(conn, now)
-            self._touch(conn)
+            self._table.touch(conn)
 
     def poll_transmit(self, now: int) -> Segment | None:
         """The next segment to send, or None."""
         if self._context.outbox:
             return self._context.outbox.popleft()
-        while (conn := self._agenda.ready()) is not None:
+        while (conn := self._table.agenda.ready()) is not None:
             segment = next_segment(conn, now)
             if segment is not None:
                 return segment
-            self._bury(conn)
-            self._agenda.settle(conn)
+            self._table.bury(conn)
+            self._table.agenda.settle(conn)
         return None
 
     def poll_event(self) -> Event | None:
@@ -357,40 +350,13 @@ class Endpoint:
 
     def poll_timeout(self) -> int | None:
         """When `handle_timeout` wants to be called, in ns; None: not at all."""
-        return self._agenda.next_deadline()
+        return self._table.agenda.next_deadline()
 
     # -- books ----------------------------------------------------------------------------------------
 
     def __len__(self) -> int:
         """Connections that hold state here, half-open and TIME-WAIT ones included."""
-        return len(self._by_tuple)
-
-    def _next_number(self) -> int:
-        self._last_number += 1
-        return self._last_number
-
-    def _add(self, key: _Key, conn: Connection, sub: Subflow) -> None:
-        self._by_tuple[key] = (conn, sub)
-        self._by_number[conn.number] = conn
-
-    def _bury(self, conn: Connection) -> None:
-        """Closed subflows go once their last segment has left."""
-        for sub in conn.subflows:
-            if sub.tcb.state is State.CLOSED and sub.reset_options is None:
-                self._remove(conn, sub)
-                self._bury(conn)
-                return
-
-    def _remove(self, conn: Connection, sub: Subflow) -> None:
-        key = (*sub.tcb.local, *sub.tcb.remote)
-        if self._by_tuple.get(key) == (conn, sub):
-            del self._by_tuple[key]
-        conn.bury(sub)
-        if conn.subflows or not conn.finished:
-            return
-        self._agenda.forget(conn)
-        if not conn.told:
-            self._by_number.pop(conn.number, None)
+        return len(self._table)
 
     def _no_longer_half_open(self, sub: Subflow, now: int) -> None:
         listener = self._listeners.get(sub.tcb.local[1])
@@ -398,8 +364,3 @@ class Endpoint:
             listener.half_open -= 1
             if sub.tcb.fast_open and listener.door is not None:
                 listener.door.ended(now, established=sub.alive)
-
-    def _touch(self, conn: Connection) -> None:
-        """It may have something to send, or another deadline."""
-        conn.assign_due = True
-        self._agenda.touch(conn)

@@ -151,8 +151,14 @@ class Sender(Host):
         rtt: float = 20,
         delayed_ack: bool = False,
         peer_window: int = 60_000,
+        congestion: str = "newreno",
     ) -> None:
-        config = TcpConfig(mss=SIZE + 12 * timestamps, timestamps=timestamps, window_scale=None)
+        config = TcpConfig(
+            mss=SIZE + 12 * timestamps,
+            timestamps=timestamps,
+            window_scale=None,
+            congestion=congestion,
+        )
         super().__init__(config, frame=frame * SIZE)
         self.now = START
         self.peer_window = peer_window
