@@ -43,13 +43,21 @@ def _family(address: Address) -> int:
 class Divert:
     """`with Divert(tun, ports, addresses):` TCP to these addresses and ports arrives at `tun`.
 
-    `ports` is an inclusive pair; with None a range for a client's connections is chosen. UserError when
+    `ports` is an inclusive pair; with None a range for a client's connections is chosen. `doors` are single
+    ports of single addresses besides, such as one that was announced with an address. UserError when
     an address is not this host's or a port is taken, MachineError without the rights; nothing is left
     behind by either.
     """
 
-    def __init__(self, tun: Tun, ports: tuple[int, int] | None, addresses: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        tun: Tun,
+        ports: tuple[int, int] | None,
+        addresses: tuple[str, ...],
+        doors: tuple[tuple[str, int], ...] = (),
+    ) -> None:
         self._tun = tun
+        self._doors = doors
         self._wanted = ports
         self.ports = ports or (0, 0)
         self._addresses = tuple(ipaddress.ip_address(text) for text in addresses)
@@ -108,26 +116,20 @@ class Divert:
             if str(address) not in own and not address.is_loopback:
                 have = ", ".join(other for other in own if other != "127.0.0.1")
                 raise UserError(f"{address} is no address of this host; it has {have or 'none'}")
+        for claim in self._claims():
+            _refuse_what_is_taken(claim, state)
+
+    def _claims(self) -> list[User]:
+        """What is diverted: ports of all addresses, and single doors."""
+        found = [(self.ports, tuple(str(address) for address in self._addresses))]
         low, high = self.ports
-        for user in state.users:
-            if user.ports[0] <= high and low <= user.ports[1]:
-                shared = {str(address) for address in self._addresses} & set(user.addresses)
-                if shared:
-                    raise UserError(
-                        f"port {max(low, user.ports[0])} of {min(shared)} is in use by another testbed stack "
-                        f"({user.device}, ports {user.ports[0]}-{user.ports[1]}); choose another, or end it"
-                    )
-        for port in listeners():
-            if low <= port <= high:
-                raise UserError(
-                    f"port {port} is in use by {describe_listener(port)}; choose another port, or end it"
-                )
+        found += [((port, port), (address,)) for address, port in self._doors if not low <= port <= high]
+        return [User(self._tun.name, self._index, ports, addresses) for ports, addresses in found]
 
     def _set_up(self, state: State) -> None:
         netlink, index = self._netlink, self._index
-        state.users.append(
-            User(self._tun.name, index, self.ports, tuple(str(address) for address in self._addresses))
-        )
+        claims = self._claims()
+        state.users += claims
         links = [link.get_attr("IFLA_IFNAME") for link in netlink.get_links()]
         sysctls = Sysctls(state.originals)
         sysctls.let_stacks_share(
@@ -141,18 +143,19 @@ class Divert:
         for family in self._families:
             netlink.route("add", family=family, dst="default", oif=index, table=self._table)
             self._move_local_table(family)
-        for address in self._addresses:
-            netlink.rule(
-                "add",
-                family=_family(address),
-                priority=RULE_PRIORITY,
-                table=self._table,
-                dst=str(address),
-                dst_len=address.max_prefixlen,
-                ip_proto=socket.IPPROTO_TCP,
-                dport_range=f"{self.ports[0]}:{self.ports[1]}",
-                protocol=RULE_PROTOCOL,
-            )
+        for claim in claims:
+            for address in map(ipaddress.ip_address, claim.addresses):
+                netlink.rule(
+                    "add",
+                    family=_family(address),
+                    priority=RULE_PRIORITY,
+                    table=self._table,
+                    dst=str(address),
+                    dst_len=address.max_prefixlen,
+                    ip_proto=socket.IPPROTO_TCP,
+                    dport_range=f"{claim.ports[0]}:{claim.ports[1]}",
+                    protocol=RULE_PROTOCOL,
+                )
 
     def _local_priorities(self, family: int) -> list[int]:
         return [
@@ -200,10 +203,10 @@ class Divert:
                     )
 
     def _forget_the_dead(self, state: State) -> None:
-        """A stack lives as long as its TUN device: what others left behind is undone first."""
-        alive = {
-            (link.get_attr("IFLA_IFNAME"), link["index"]): link["index"] for link in self._netlink.get_links()
-        }
+        """A stack lives as long as its TUN device: what others left behind is undone first. Who had our own
+        device is dead: its namespace is gone, and this one got its number."""
+        alive = {(link.get_attr("IFLA_IFNAME"), link["index"]) for link in self._netlink.get_links()}
+        alive -= {(self._tun.name, self._index)}
         state.users = [user for user in state.users if (user.device, user.index) in alive]
         kept = {TABLE_BASE + user.index for user in state.users}
         self._drop_rules(lambda table: table not in kept)
@@ -226,3 +229,20 @@ class Divert:
             self._restore_local_table(family)
         Sysctls(state.originals).restore()
         state.originals.clear()
+
+
+def _refuse_what_is_taken(claim: User, state: State) -> None:
+    low, high = claim.ports
+    for user in state.users:
+        if user.ports[0] <= high and low <= user.ports[1]:
+            shared = set(claim.addresses) & set(user.addresses)
+            if shared:
+                raise UserError(
+                    f"port {max(low, user.ports[0])} of {min(shared)} is in use by another testbed stack "
+                    f"({user.device}, ports {user.ports[0]}-{user.ports[1]}); choose another, or end it"
+                )
+    for port in listeners():
+        if low <= port <= high:
+            raise UserError(
+                f"port {port} is in use by {describe_listener(port)}; choose another port, or end it"
+            )

@@ -171,6 +171,12 @@ def _with_endpoints(addresses: tuple[str, ...], endpoints: tuple[str, ...]) -> t
     return tuple(dict.fromkeys((*addresses, *(parse_endpoint(text).text for text in endpoints))))
 
 
+def _doors(endpoints: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
+    """Announced addresses with a port of their own: joins come there."""
+    found = map(parse_endpoint, endpoints)
+    return tuple((endpoint.text, endpoint.port) for endpoint in found if endpoint.port)
+
+
 def _check_port(port: int) -> None:
     if not 0 < port < 65536:
         raise UserError(f"port {port}: 1 to 65535 is expected")
@@ -230,7 +236,8 @@ def run_server(
         return host.done
 
     ports = (arguments.port, arguments.port)
-    with Tun(offload=arguments.offload) as tun, Icmp() as icmp, Divert(tun, ports, addresses):
+    doors = _doors(arguments.endpoints)
+    with Tun(offload=arguments.offload) as tun, Icmp() as icmp, Divert(tun, ports, addresses, doors):
         config = arguments.config(tun.gso_max_size)
         local = tuple(map(packed, addresses))
         app = Serving(arguments.serve, arguments.port, local, config, once=arguments.once)
@@ -265,7 +272,8 @@ def run_client(arguments: ClientArguments) -> Result:
     stop = Stop()
     stop.on_signals()
     local = _with_endpoints(arguments.bind or _addresses_towards(arguments.address), arguments.endpoints)
-    with Tun(offload=arguments.offload) as tun, Icmp() as icmp, Divert(tun, None, local) as divert:
+    doors = _doors(arguments.endpoints)
+    with Tun(offload=arguments.offload) as tun, Icmp() as icmp, Divert(tun, None, local, doors) as divert:
         app = OneConnection(
             (packed(local[0]), divert.ports[0]),
             (packed(arguments.address), arguments.port),

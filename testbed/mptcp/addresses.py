@@ -11,9 +11,9 @@ import hmac as constant_time
 
 from testbed.mptcp.address_book import MOST_KNOWN, Announced
 from testbed.mptcp.connection import Connection, Mode
-from testbed.mptcp.join import extra_subflows
+from testbed.mptcp.join import Place, extra_subflows
 from testbed.mptcp.keys import add_addr_hmac
-from testbed.mptcp.paths import Announce, Join, Known, View, endpoint_of, wanted
+from testbed.mptcp.paths import Announce, Flag, Join, Known, View, endpoint_of, wanted
 from testbed.mptcp.paths import Subflow as PathSubflow
 from testbed.mptcp.reasons import Reason
 from testbed.mptcp.subflow import Subflow
@@ -46,21 +46,24 @@ def view_of(conn: Connection, addresses: tuple[bytes, ...]) -> View:
     )
 
 
-def local_id_of(conn: Connection, addresses: tuple[bytes, ...], address: bytes, port: int) -> int:
-    """The ID of an address of ours (RFC 8684 §3.2): 0 for the first subflow's."""
-    if address == conn.local[0]:
-        return 0
+def place_of(conn: Connection, addresses: tuple[bytes, ...], address: bytes, port: int) -> Place:
+    """What a peer that joins an address of ours is told of it (RFC 8684 §3.2)."""
     endpoint = endpoint_of(conn.paths, view_of(conn, addresses), address, port)
-    return endpoint.id if endpoint is not None else 0
+    if endpoint is None:
+        return Place(0, False)
+    number = 0 if address == conn.local[0] else endpoint.id
+    return Place(number, Flag.BACKUP in endpoint)
 
 
 def plan(conn: Connection, now: int, addresses: tuple[bytes, ...]) -> list[Join]:
     """Ask the path manager: announcements are begun here, the joins that it wants are given back."""
     book = conn.book
     book.plan_due = False
-    if conn.finished or conn.mode is not Mode.MPTCP or conn.remote_key is None:
+    if conn.finished or conn.mode is not Mode.MPTCP or conn.remote_key is None or conn.failed:
         return []
-    if conn.role == "client" and not conn.confirmed:
+    if not conn.peer_dss_seen or (conn.role == "client" and not conn.confirmed):
+        # An announcement may leave no room for a DATA_ACK, and is taken for one: a join that answers it
+        # would come before the first DSS.
         return []
     book.begin(now, conn.first.tcb.rtt.rto)
     joins: list[Join] = []
@@ -70,7 +73,7 @@ def plan(conn: Connection, now: int, addresses: tuple[bytes, ...]) -> list[Join]
             continue
         if isinstance(action, Announce):
             book.announced[action.id] = Announced(action.address, action.port, at=now)
-        elif conn.peer_dss_seen:
+        else:
             book.tried.add((action.local, action.remote, action.port))
             joins.append(action)
     announce(conn, now)
@@ -126,6 +129,8 @@ def _signal(conn: Connection, sub: Subflow, option: Option, counter: str) -> Non
 def take_add_addr(conn: Connection, sub: Subflow, option: AddAddr) -> None:
     """An announcement, or the echo of ours. A wrong HMAC is silently ignored (RFC 8684 §3.4.1)."""
     book, port = conn.book, option.port or 0
+    if port:
+        conn.context.count("PortAdd")
     if option.echo:
         conn.context.count("EchoAdd")
         ours = book.announced.get(option.address_id)

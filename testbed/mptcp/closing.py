@@ -10,6 +10,8 @@ from __future__ import annotations
 from testbed.mptcp import addresses, fast_open, join
 from testbed.mptcp.config import Profile
 from testbed.mptcp.connection import Connection, Mode
+from testbed.mptcp.fallback import Observation
+from testbed.mptcp.observe import observe
 from testbed.mptcp.reasons import Reason, Verdict
 from testbed.mptcp.reinject import data_timeout, subflow_timed_out
 from testbed.mptcp.subflow import Subflow
@@ -55,6 +57,10 @@ def _data_fin_timeout(conn: Connection, now: int) -> None:
     """The DATA_FIN was not acknowledged in time: it is owed again (outgoing.py)."""
     conn.data_fin_at = None
     conn.data_fin_attempts += 1
+    for sub in conn.subflows:
+        if sub.alive:
+            observe(conn, now, sub, Observation.DATA_FIN_UNANSWERED)
+    queue_fin(conn)
     if conn.data_fin_attempts >= conn.config.data_attempts:
         conn.reset(now, Reason.DATA_TIMED_OUT)
 

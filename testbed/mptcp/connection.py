@@ -57,6 +57,7 @@ class Connection:
         "data_rto_attempts",
         "early_dss",
         "ever_joined",
+        "failed",
         "fallback_reason",
         "fastclose_at",
         "fastclose_attempts",
@@ -126,6 +127,7 @@ class Connection:
         self.next_index = 1
         self.past: list[SubflowReport] = []
         self.ever_joined = False
+        self.failed = False  # a checksum was wrong and the peer was told: no more subflows
         self.paths = paths
         self.book = AddressBook()
         # Keys and what follows from them.

@@ -19,7 +19,7 @@ from collections.abc import Callable
 
 from testbed.mptcp import closing, join, join_cookies
 from testbed.mptcp.active_open import active_open
-from testbed.mptcp.addresses import local_id_of, plan, set_backup, withdraw
+from testbed.mptcp.addresses import place_of, plan, set_backup, withdraw
 from testbed.mptcp.capable import find_capable
 from testbed.mptcp.config import ClientConfig, ServerConfig
 from testbed.mptcp.connection import Connection
@@ -251,22 +251,19 @@ class Endpoint:
     ) -> None:
         context = self._context
         conn = self._table.by_number.get(context.tokens.get(option.token, 0))
-        if conn is None:
-            context.count("MPJoinNoTokenFound")
+        join.count_syn(context, conn, option, segment.dport)
         code = join.refusal(conn)
         if conn is None or code is not None:
             context.answer_reset(segment, join.reset_options(conn, code or RST_MPTCP_ERROR))
             return
-        local_id = local_id_of(conn, self._addresses, segment.dst, segment.dport)
+        here = place_of(conn, self._addresses, segment.dst, segment.dport)
         if listener is not None and listener.wants_cookie():
-            conn.context.count("MPJoinSynRx")
             context.outbox.append(
-                join_cookies.answer(self._joins, listener, context, conn, option, local_id, now, segment)
+                join_cookies.answer(self._joins, listener, context, conn, option, here, now, segment)
             )
             return
         tcb = tcb_for_syn(conn.config, self._jar, context, now, segment)
-        context.count("MPJoinSynRx")
-        self._table.add(key, conn, join.accept(conn, tcb, option, local_id, context.random(4)))
+        self._table.add(key, conn, join.accept(conn, tcb, option, here, context.random(4)))
         self._table.touch(conn)
 
     def _acknowledgement_for_nobody(self, listener: Listener, key: Key, now: int, segment: Segment) -> None:
@@ -279,6 +276,7 @@ class Endpoint:
             if joined is None:
                 context.answer_reset(segment, (MpTcpRst(RST_MPTCP_ERROR),))
             else:
+                context.count("SyncookiesRecv")
                 self._table.add(key, *joined)
                 self._deliver(*joined, now, segment)
             return

@@ -43,6 +43,8 @@ class Observation(Enum):
     CHECKSUM_UNEXPECTED = "mapping with a checksum that was not negotiated"
     MP_FAIL = "MP_FAIL"
     INFINITE_MAPPING = "infinite mapping"
+    FIN_WITHOUT_DATA_FIN = "FIN of the subflow without a DATA_FIN"
+    DATA_FIN_UNANSWERED = "DATA_FIN without an answer"
 
 
 class Action(Enum):
@@ -59,6 +61,7 @@ class Situation:
     confirmed: bool = False  # a DATA_ACK of the peer was seen
     only_subflow: bool = True
     contiguous: bool = True  # no data is missing before the place in question
+    failed: bool = False  # a checksum was wrong here and the peer has been told by MP_FAIL
     unconfirmed_acks: int = 0  # acknowledgements of data in a row without a DATA_ACK, this one included
     lost_third_ack: LostThirdAck = LostThirdAck.KEEP
 
@@ -73,12 +76,28 @@ class Decision:
 
 
 STAY = Decision(Action.STAY)
+_TELL_BY_MP_FAIL = Decision(Action.STAY, Reason.CHECKSUM_FAILED, send_fail=True)
 VANISHED_AFTER = 3  # acknowledgements in a row; one alone may be a peer that saves option space
 
 
 def decide(observation: Observation, situation: Situation) -> Decision:
     """The whole fallback table (RFC 8684 §3.7 unless a row says otherwise)."""
+    if situation.failed:
+        return _after_a_failure(observation)
     return _RULES[observation](situation)
+
+
+def _after_a_failure(observation: Observation) -> Decision:
+    """The peer decides, by its infinite mapping or whatever else of plain TCP comes from it.
+
+    Until then DSS goes on both ways: Linux 6.18 sends no more if our infinite mapping comes before its own,
+    and goes on with DSS itself if it has nothing more to send.
+    """
+    if observation is Observation.CHECKSUM_WRONG:
+        return _TELL_BY_MP_FAIL  # once more: the first may be lost
+    if observation is Observation.MP_FAIL:
+        return STAY  # the echo
+    return Decision(Action.FALL_BACK, Reason.CHECKSUM_FAILED, send_infinite=True)
 
 
 def _fall_back(reason: Reason) -> Callable[[Situation], Decision]:
@@ -122,12 +141,10 @@ def _data_without_mapping(situation: Situation) -> Decision:
 
 
 def _checksum_wrong(situation: Situation) -> Decision:
-    """One subflow and nothing missing: go on as TCP. Else the bytes are lost: reset, MP_FAIL on it.
-
-    The MP_FAIL may get lost, so our own data says it too, by an infinite mapping.
-    """
+    """One subflow and nothing missing: MP_FAIL, and the bytes count as they are. Else they are lost: reset,
+    MP_FAIL on it."""
     if situation.only_subflow and situation.contiguous:
-        return Decision(Action.FALL_BACK, Reason.CHECKSUM_FAILED, send_infinite=True, send_fail=True)
+        return _TELL_BY_MP_FAIL
     return _reset(situation, Reason.CHECKSUM_FAILED, RST_MIDDLEBOX, send_fail=True)
 
 
@@ -173,4 +190,6 @@ _RULES: dict[Observation, Callable[[Situation], Decision]] = {
     Observation.CHECKSUM_UNEXPECTED: _checksum_unexpected,
     Observation.MP_FAIL: _mp_fail,
     Observation.INFINITE_MAPPING: _infinite_mapping,
+    Observation.FIN_WITHOUT_DATA_FIN: _data_without_mapping,  # a FIN is sequence space too
+    Observation.DATA_FIN_UNANSWERED: lambda s: STAY,  # it goes again
 }

@@ -214,8 +214,8 @@ def take_in_order(conn: Connection, sub: Subflow, now: int, arrival: Arrival) ->
 
 
 def _fin_arrived(conn: Connection, sub: Subflow, now: int) -> None:
-    if conn.mode is Mode.MPTCP and conn.receiver.fin is None and not conn.confirmed:
-        observe(conn, now, sub, Observation.DATA_WITHOUT_MAPPING)  # a FIN is sequence space too
+    if conn.mode is Mode.MPTCP and conn.receiver.fin is None and (conn.failed or not conn.confirmed):
+        observe(conn, now, sub, Observation.FIN_WITHOUT_DATA_FIN)
     if conn.mode is Mode.TCP and not conn.receiver.fin_taken:
         conn.receiver.fin = conn.receiver.next
         conn.receiver.take_fin()

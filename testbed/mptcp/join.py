@@ -8,8 +8,10 @@ Read first: RFC 8684 §3.2.
 from __future__ import annotations
 
 import hmac as constant_time
+from typing import NamedTuple
 
 from testbed.mptcp.connection import Connection, Mode
+from testbed.mptcp.context import Context
 from testbed.mptcp.fallback import RST_MPTCP_ERROR, RST_PROHIBITED, RST_RESOURCES
 from testbed.mptcp.keys import join_hmac
 from testbed.mptcp.paths import Join
@@ -22,6 +24,13 @@ from testbed.mptcp.wire import MpJoinAck, MpJoinSyn, MpJoinSynAck, MpTcpRst, Opt
 SYNACK_HMAC_BYTES = 8
 ACK_HMAC_BYTES = 20
 MOST_ACKS = 8  # third ACKs sent before a join is given up
+
+
+class Place(NamedTuple):
+    """What the peer is told of an address of ours that it joins."""
+
+    id: int
+    backup: bool
 
 
 def begin(conn: Connection, tcb: Tcb, join: Join) -> Subflow:
@@ -38,7 +47,7 @@ def refusal(conn: Connection | None) -> int | None:
 
     No DSS on the first subflow yet: the peer cannot know that the keys have arrived (RFC 8684 §3.2).
     """
-    if conn is None or conn.finished or conn.mode is not Mode.MPTCP or not conn.peer_dss_seen:
+    if conn is None or conn.finished or conn.mode is not Mode.MPTCP or not conn.peer_dss_seen or conn.failed:
         return RST_MPTCP_ERROR
     if conn.mptcp.deny_join:
         return RST_PROHIBITED
@@ -47,15 +56,27 @@ def refusal(conn: Connection | None) -> int | None:
     return None
 
 
+def count_syn(context: Context, conn: Connection | None, option: MpJoinSyn, port: int) -> None:
+    """Every SYN with MP_JOIN, whatever comes of it; those to a port of their own once more."""
+    context.count("MPJoinSynRx")
+    if option.backup:
+        context.count("MPJoinSynBackupRx")
+    if conn is None:
+        context.count("MPJoinNoTokenFound")
+    elif port != conn.local[1]:
+        context.count("MPJoinPortSynRx")
+
+
 def extra_subflows(conn: Connection) -> int:
     """Besides the first, whoever opened them, those under way included."""
     return sum(1 for sub in conn.subflows if sub.index and sub.alive)
 
 
-def accept(conn: Connection, tcb: Tcb, option: MpJoinSyn, local_id: int, local_nonce: int) -> Subflow:
+def accept(conn: Connection, tcb: Tcb, option: MpJoinSyn, here: Place, local_nonce: int) -> Subflow:
     """The peer's subflow in SYN-RECEIVED."""
     sub = conn.add_subflow(tcb, initiated=False, join=JoinState(local_nonce, option.nonce))
-    sub.local_id, sub.remote_id, sub.backup_there = local_id, option.address_id, option.backup
+    sub.local_id, sub.backup_here = here
+    sub.remote_id, sub.backup_there = option.address_id, option.backup
     return sub
 
 
@@ -104,6 +125,10 @@ def synack_arrived(conn: Connection, sub: Subflow, now: int, option: MpJoinSynAc
         return
     join.remote_nonce = option.nonce
     conn.context.count("MPJoinSynAckRx")
+    if option.backup:
+        conn.context.count("MPJoinSynAckBackupRx")
+    if sub.tcb.remote[1] != conn.remote[1]:
+        conn.context.count("MPJoinPortSynAckRx")
     if not constant_time.compare_digest(option.hmac, _peer_hmac(conn, join)[:SYNACK_HMAC_BYTES]):
         conn.context.count("MPJoinSynAckHMacFailure")
         _give_up(conn, sub, now, Reason.JOIN_HMAC_WRONG)
@@ -124,6 +149,8 @@ def third_ack_arrived(conn: Connection, sub: Subflow, now: int, option: MpJoinAc
         _give_up(conn, sub, now, Reason.JOIN_HMAC_WRONG)
         return
     conn.context.count("MPJoinAckRx")
+    if sub.tcb.local[1] != conn.local[1]:
+        conn.context.count("MPJoinPortAckRx")
     conn.ever_joined = True
     conn.announce_subflow(now, sub)
     sub.tcb.ack_now = True

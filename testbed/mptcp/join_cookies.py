@@ -14,6 +14,7 @@ from testbed.mptcp import join
 from testbed.mptcp.connection import Connection
 from testbed.mptcp.context import Context
 from testbed.mptcp.cookie_ack import tcb_from_cookie
+from testbed.mptcp.join import Place
 from testbed.mptcp.keys import join_hmac
 from testbed.mptcp.listener import Listener, cookie_synack, four_tuple
 from testbed.mptcp.subflow import Subflow
@@ -32,7 +33,7 @@ class Waiting:
     connection: int
     option: MpJoinSyn
     nonce: int
-    local_id: int
+    here: Place
 
 
 class JoinTable:
@@ -61,7 +62,7 @@ def answer(
     context: Context,
     conn: Connection,
     option: MpJoinSyn,
-    local_id: int,
+    here: Place,
     now: int,
     segment: Segment,
 ) -> Segment:
@@ -69,9 +70,9 @@ def answer(
     assert conn.local_key is not None
     assert conn.remote_key is not None
     nonce = context.random(4)
-    table.put((four_tuple(segment), segment.seq), Waiting(conn.number, option, nonce, local_id))
+    table.put((four_tuple(segment), segment.seq), Waiting(conn.number, option, nonce, here))
     mac = join_hmac(conn.local_key, conn.remote_key, nonce, option.nonce, conn.speech.sha256)
-    synack = MpJoinSynAck(False, local_id, mac[: join.SYNACK_HMAC_BYTES], nonce)
+    synack = MpJoinSynAck(here.backup, here.id, mac[: join.SYNACK_HMAC_BYTES], nonce)
     return cookie_synack(listener, context, now, segment, (synack,))
 
 
@@ -89,4 +90,4 @@ def take_back(
     if waiting is None or conn is None or join.refusal(conn) is not None:
         return None
     tcb = tcb_from_cookie(conn.config, tuple_, segment, client_isn, cookie, remembered, now)
-    return conn, join.accept(conn, tcb, waiting.option, waiting.local_id, waiting.nonce)
+    return conn, join.accept(conn, tcb, waiting.option, waiting.here, waiting.nonce)

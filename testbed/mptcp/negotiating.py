@@ -104,5 +104,5 @@ def take_capable_mapping(conn: Connection, sub: Subflow, now: int, option: MpCap
         observe(conn, now, sub, Observation.MAPPING_CONTRADICTS)
         return
     conn.first_capable_length = option.data_length
-    conn.peer_dss_seen = True
+    conn.peer_dss_seen = conn.book.plan_due = True
     add_mapping(conn, sub, now, Mapping(1, conn.receiver.first, option.data_length, option.checksum))

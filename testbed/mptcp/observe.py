@@ -25,6 +25,7 @@ def observe(
             confirmed=sub.confirmed,
             only_subflow=_is_only(conn, sub),
             contiguous=contiguous,
+            failed=conn.failed,
             unconfirmed_acks=sub.acks_without_data_ack,
             lost_third_ack=conn.lost_third_ack,
         ),
@@ -43,7 +44,29 @@ def observe(
             options.append(MpTcpRst(decision.rst_code))
             conn.context.count("MPRstTx")
         conn.reset_subflow(now, sub, decision.reason, tuple(options))
+    elif decision.send_fail:
+        _fail(conn, now, sub, decision)
     return decision
+
+
+def _fail(conn: Connection, now: int, sub: Subflow, decision: Decision) -> None:
+    """Tell the peer that MPTCP is over; what it does then is the next thing to observe."""
+    conn.failed = True
+    _send_fail(conn, sub)
+    _only(conn, now, sub, decision)
+
+
+def _send_fail(conn: Connection, sub: Subflow) -> None:
+    if not any(isinstance(one, MpFail) for one in sub.signals):
+        sub.signals.append(MpFail(conn.data_ack_number()))
+    sub.tcb.ack_now = True
+
+
+def _only(conn: Connection, now: int, sub: Subflow, decision: Decision) -> None:
+    """No other subflow may come up any more."""
+    for other in list(conn.subflows):
+        if other is not sub and other.alive:
+            conn.reset_subflow(now, other, decision.reason)
 
 
 def _is_only(conn: Connection, sub: Subflow) -> bool:
@@ -58,16 +81,13 @@ def _fall_back(conn: Connection, now: int, sub: Subflow, decision: Decision) -> 
     if conn.mode is Mode.MPTCP:
         conn.context.count("DssFallback")
     if decision.send_fail:
-        sub.signals.append(MpFail(conn.data_ack_number()))
-        sub.tcb.ack_now = True
+        _send_fail(conn, sub)
     if decision.send_infinite:
         sub.announce_infinite = Mapping(sub.tcb.snd_end, conn.sender.nxt, None)
     conn.run_in_step(sub, sub.tcb.snd_end, sub.pending.start)
     conn.mode = Mode.TCP
     conn.fallback_reason = decision.reason
     conn.data_fin_at = conn.data_rto_at = None
-    for other in list(conn.subflows):
-        if other is not sub and other.alive:
-            conn.reset_subflow(now, other, decision.reason)
+    _only(conn, now, sub, decision)
     if conn.told:
         conn.context.events.append(events.FellBack(conn.number, decision.reason))

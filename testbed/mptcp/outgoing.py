@@ -206,10 +206,11 @@ def _ack(conn: Connection, sub: Subflow, now: int) -> Segment:
 
 
 def _with_signal(conn: Connection, sub: Subflow, options: list[Option], signal: Option) -> list[Option]:
-    """A DATA_ACK beside it if there is room: an IPv6 address with a port leaves none."""
+    """A DATA_ACK beside it if there is room: an IPv6 address with a port leaves none. MP_FAIL comes without:
+    the data that it is about has no DATA_ACK."""
     if isinstance(signal, MpFail):
         conn.context.count("MPFailTx")
-    if conn.mode is Mode.MPTCP and conn.remote_idsn is not None:
+    elif conn.mode is Mode.MPTCP and conn.remote_idsn is not None:
         ack = Dss(data_ack=conn.data_ack_number(), data_ack_8=data_ack_bytes(conn) == 8)
         if encoded_length((*options, ack, signal)) <= MAX_OPTION_BYTES:
             return [*options, ack, signal]

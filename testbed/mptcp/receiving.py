@@ -52,7 +52,7 @@ def deliver(conn: Connection, sub: Subflow, now: int) -> None:
                 conn.context.count("DataCsumErr")
                 if observe(conn, now, sub, Observation.CHECKSUM_WRONG).action is Action.RESET:
                     break
-                continue  # fell back: the bytes count as they are (RFC 8684 §3.7)
+                # the only subflow: its bytes count as they are (RFC 8684 §3.7)
         fresh += _pass_up(conn, sub, mapping.data_at(pending.start), min(have, left))
         sub.receive_mappings.forget(pending.start)
     if fresh:

@@ -56,6 +56,7 @@ def script(sysctls: Mapping[str, int], endpoints: Sequence[str], limits: str) ->
     """For `sh -ec`: everything as it was never touched, then the cell's own."""
     lines = [f"sysctl -qw {name}={value}" for name, value in {**SYSCTLS, **sysctls}.items()]
     lines += [f"sysctl -qew {name}={value}" for name, value in OPTIONAL.items()]
+    lines += ["ip tcp_metrics flush"]  # Fast Open's cookies are there
     lines += ["ip mptcp endpoint flush", f"ip mptcp limits set {limits}"]
     lines += [f"ip mptcp endpoint add {shlex.join(words.split())}" for words in endpoints]
     return "\n".join(lines)

@@ -27,8 +27,8 @@ SIDES = ("client", "server")
 _SETTLED_WITHIN = 3.0  # seconds from the end of the programs to the kernel's last connection
 _CLOSED_WITHIN = 4.0  # seconds from the client's end to the server's
 _FIRST_PORT = 21_000
-# Flags of a DSS option with a mapping -> where its checksum stands: RFC 8684 §3.3.
-_CHECKSUM_PLACES = {0x05: 18, 0x07: 22, 0x0D: 22, 0x0F: 26}
+# Flags of a DSS option with a mapping -> the bit where its checksum begins: RFC 8684 §3.3.
+_CHECKSUM_PLACES = {0x05: 144, 0x07: 176, 0x0D: 176, 0x0F: 208}
 
 
 def run_cells(cells: Sequence[Cell], size: int = SIZE) -> Iterator[Outcome]:
@@ -94,9 +94,12 @@ class _Stage:
         self._undo: list[tuple[str, str]] = []
 
     def play(self) -> dict[str, End]:
-        midway = SCENARIOS[self.cell.scenario].midway
+        scenario = SCENARIOS[self.cell.scenario]
+        midway = scenario.midway
         for side in SIDES:
             self.shell(side, kernel.script(self._sysctls(side), self._endpoints(side), self._limits(side)))
+        if scenario.before is not None:
+            scenario.before(self)
         before = {side: kernel.counters(self.pids[side]) for side in SIDES}
         self.names = frozenset(before["server"]) - {"MPCurrEstab"}
         arrived = kernel.bytes_in(self.pids["server"])
@@ -181,20 +184,23 @@ class _Stage:
                 else:
                     self._undo.append((side, "\n".join(lines)))
 
-    def break_checksum(self) -> None:
-        """Of one segment for the server: the option's own, the TCP checksum follows by nft's hand."""
+    def break_checksum(self, side: str) -> None:
+        """The option's own; the TCP checksum follows by nft's hand."""
+        port = f"tcp {'dport' if side == 'server' else 'sport'} {self.task.port}"
+        mapped = f"tcp option @30,24,8 {{ {', '.join(map(str, _CHECKSUM_PLACES))} }}"
+        once = f"quota over {self.task.size // 2} bytes numgen inc mod 4294967295 == 0"
         rules = [
             "add table inet oracle",
-            "add chain inet oracle c { type filter hook prerouting priority -300; }",
+            "add chain inet oracle bad",
+            "add chain inet oracle first { type filter hook prerouting priority -300; }",
+            f"add rule inet oracle first {port} meta length > 1200 {mapped} {once} jump bad",
+            *(
+                f"add rule inet oracle bad tcp option @30,24,8 {flags} tcp option @30,{place},16 set 0x4711"
+                for flags, place in _CHECKSUM_PLACES.items()
+            ),
         ]
-        for flags, place in _CHECKSUM_PLACES.items():
-            rules.append(
-                f"add rule inet oracle c tcp dport {self.task.port} meta length > 1200 "
-                f"tcp option @30,24,8 {flags} numgen inc mod 4294967295 == 0 "
-                f"tcp option @30,{place * 8},16 set 0x4711"
-            )
-        self.shell("server", "nft '" + "; ".join(rules) + "'")
-        self._undo.append(("server", "nft delete table inet oracle"))
+        self.shell(side, "nft '" + "; ".join(rules) + "'")
+        self._undo.append((side, "nft delete table inet oracle"))
 
     def abort(self, side: str) -> None:
         if self.cell.stack(side) == "ours":

@@ -24,15 +24,15 @@ class Unsupported(Exception):
 
 
 class Stage(Protocol):
-    """A cell half-way, as scenarios see it."""
+    """A cell, as scenarios see it."""
 
     cell: Cell
 
     def path_manager(self, side: str, words: str) -> None:
         """`endpoint ...` in ip-mptcp's words, carried out at this end."""
 
-    def break_checksum(self) -> None:
-        """One segment of data for the server has a wrong DSS checksum."""
+    def break_checksum(self, side: str) -> None:
+        """One segment behind the half of the data for this side will have a wrong DSS checksum."""
 
     def unplug(self, cable: int) -> None:
         """Nothing arrives over this cable any more, and nobody is told."""
@@ -51,6 +51,7 @@ class Scenario:
     expect: Callable[[Cell], Expected]
     client: Callable[[Cell], Settings] = _nothing
     server: Callable[[Cell], Settings] = _nothing
+    before: Callable[[Stage], None] | None = None
     midway: Callable[[Stage], None] | None = None
     paths: tuple[int, ...] = (2,)
     families: tuple[int, ...] = (4,)
@@ -263,7 +264,7 @@ SCENARIOS: dict[str, Scenario] = {
         client=lambda cell: Settings(
             block=10_000
         ),  # Linux's client deadlocks with data behind the bad segment
-        midway=lambda stage: stage.break_checksum(),
+        before=lambda stage: stage.break_checksum("server"),
         paths=(1,),
         checksum=True,
     ),
@@ -275,7 +276,7 @@ SCENARIOS: dict[str, Scenario] = {
             server={"DataCsumErr": 1, "MPFailTx": 1, "MPRstTx": 1},
         ),
         client=with_endpoint("client", "id 2 subflow"),
-        midway=lambda stage: stage.break_checksum(),
+        before=lambda stage: stage.break_checksum("server"),
         checksum=True,
     ),
     "fast-open": Scenario(

@@ -239,21 +239,30 @@ class End:
         return any(each.segment.payload and not each.sent and each.time <= before for each in self.seen)
 
     def _signals(self) -> Judgement | None:
-        """What arrives, in the order in which an end looks at it (RFC 8684 §3.7)."""
-        confirmed = False
+        """What arrives, in the order in which an end looks at it (RFC 8684 §3.7).
+
+        An end that has sent MP_FAIL falls back with the next sign of plain TCP.
+        """
+        confirmed = failed = False
         sent_up_to = acked_up_to = 1 + self.flow.fast_open[self.side]
+        finish = Finish()
         for each in self.seen:
             segment = each.segment
+            finish.observe(self.flow, segment)
+            if failed and segment.flags & FIN and not finish.data:
+                return each.settles(Verdict.FALLBACK, Reason.CHECKSUM_FAILED)
             if each.sent:
-                if any(isinstance(option, MpFail) for option in segment.options):
-                    return each.settles(Verdict.FALLBACK, Reason.CHECKSUM_FAILED)
+                failed = failed or any(isinstance(option, MpFail) for option in segment.options)
                 if segment.payload and not segment.flags & SYN:
                     sent_up_to = max(sent_up_to, self.flow.offset(segment) + len(segment.payload))
                 continue
             if segment.flags & (SYN | RST) or not segment.flags & ACK:
                 continue
+            confirmed = confirmed and not failed
             reason, confirmed, acked_up_to = self._signal(segment, confirmed, acked_up_to, sent_up_to)
-            if reason is not None:
+            if failed and reason not in (None, Reason.MP_FAIL_RECEIVED):
+                return each.settles(Verdict.FALLBACK, Reason.CHECKSUM_FAILED)
+            if reason is not None and not failed:
                 return each.settles(Verdict.FALLBACK, reason)
         return None
 
@@ -261,7 +270,11 @@ class End:
         self, segment: Segment, confirmed: bool, acked_up_to: int, sent_up_to: int
     ) -> tuple[Reason | None, bool, int]:
         if any(isinstance(option, MpFail) for option in segment.options):
-            return Reason.MP_FAIL_RECEIVED, confirmed, acked_up_to
+            return (
+                Reason.MP_FAIL_RECEIVED,
+                confirmed,
+                max(acked_up_to, min(self.flow.acked(segment), sent_up_to)),
+            )
         option = dss(segment)
         if option is not None and option.dsn is not None and option.length == 0:
             return Reason.INFINITE_MAPPING_RECEIVED, confirmed, acked_up_to

@@ -117,11 +117,24 @@ def test_an_id_means_one_address() -> None:
 def test_a_port_may_be_announced() -> None:
     server = PathsConfig(endpoints=(parse_endpoint("10.1.2.1 signal port 8080"),))
     pair = multipath(server={"paths": server}, client={"paths": PathsConfig(endpoints=())})
-    pair.server.endpoint.listen(8080, pair.server_config)
     pair.establish()
     transfer(pair, b"x")
     pair.run(until=lambda: usable(pair.client) == usable(pair.server) == 2)
     assert opened(pair.client)[0].remote == (SERVER[1], 8080)
+    counters = pair.client.endpoint.counters
+    assert counters["PortAdd"] == counters["MPJoinPortSynAckRx"] == 1
+    counters = pair.server.endpoint.counters
+    assert counters["PortAdd"] == counters["MPJoinPortSynRx"] == counters["MPJoinPortAckRx"] == 1
+
+
+def test_nothing_is_announced_before_the_first_dss() -> None:
+    """Linux takes an ADD_ADDR for the DATA_ACK that it has no room for, and joins; no DSS, no join."""
+    pair = multipath()
+    pair.establish()
+    pair.run(until=pair.now + 5 * SECOND)
+    assert not announcements(pair, "down")
+    pair.client.send(b"x")
+    pair.run(until=lambda: bool(announcements(pair, "down")))
 
 
 def test_ipv6_with_a_port_finds_room() -> None:

@@ -9,9 +9,10 @@ import pytest
 
 from testbed.mptcp.config import ClientConfig, MptcpConfig, Profile, ServerConfig
 from testbed.mptcp.reasons import Reason, Verdict
-from testbed.mptcp.wire import RST, Dss, MpCapable, MpFail, MpTcpRst, Segment
+from testbed.mptcp.wire import RST, SYN, Dss, MpCapable, MpFail, MpJoinSyn, MpTcpRst, Segment
 from tests.core.boxes import KEYS_LATER, MPTCP, Rewrite, changing, exchange, find, onward, option, pair_of
-from tests.pair import MILLISECOND, SECOND, Pair
+from tests.core.multipath import CLIENT, SERVER
+from tests.pair import MILLISECOND, PORT, SECOND, Pair, Side
 
 
 def checked(profile: Profile, rewrite: Rewrite | None = None, **more: object) -> Pair:
@@ -31,15 +32,11 @@ def corrupt(marker: bytes) -> Rewrite:
     return rewrite
 
 
-@pytest.mark.parametrize("way", ["up", "down"])
-@pytest.mark.parametrize("profile", MPTCP)
-def test_wrong_checksum_on_the_only_subflow(profile: Profile, way: str) -> None:
-    """MP_FAIL with the DSN of the bytes in question; the other end answers with an infinite mapping and,
-    since RFC 8684, with MP_FAIL; no DATA_ACK follows, and the bytes count as they are."""
-    pair = checked(profile, corrupt(b"bad"))
+def failing(profile: Profile, way: str, **more: object) -> tuple[Pair, Side, Side]:
+    """A connection on which b"bad" has just arrived with a wrong checksum: pair, its sender, its receiver."""
+    pair = checked(profile, corrupt(b"bad"), **more)
     pair.establish()
     sender, receiver = (pair.client, pair.server) if way == "up" else (pair.server, pair.client)
-    back = "down" if way == "up" else "up"
     pair.client.send(b"q" * 300)
     pair.run(until=lambda: pair.server.received() == b"q" * 300)
     pair.server.send(b"a" * 300)
@@ -47,29 +44,110 @@ def test_wrong_checksum_on_the_only_subflow(profile: Profile, way: str) -> None:
     sender.send(b"bad")
     pair.run(until=lambda: len(receiver.received()) == 303)
     pair.run(until=pair.now + SECOND)
+    return pair, sender, receiver
+
+
+@pytest.mark.parametrize("way", ["up", "down"])
+@pytest.mark.parametrize("profile", MPTCP)
+def test_wrong_checksum_on_the_only_subflow(profile: Profile, way: str) -> None:
+    """MP_FAIL with the DSN of the bytes in question; the other end answers with an infinite mapping and,
+    since RFC 8684, with MP_FAIL; no DATA_ACK follows, and the bytes count as they are."""
+    pair, sender, receiver = failing(profile, way)
+    back = "down" if way == "up" else "up"
     mapped = next(one for one in reversed(find(pair, way, Dss)) if one.dsn is not None and one.length == 3)
     (fail,) = find(pair, back, MpFail)
     assert fail.dsn == mapped.dsn
     assert len(find(pair, way, MpFail)) == (1 if profile is Profile.V1 else 0)
-    sent = len(pair.segments("up")), len(pair.segments("down"))
+    since = len(pair.segments(way))
     sender.send(b"more" * 100)
-    receiver.send(b"else" * 100)
-    pair.run(until=lambda: len(receiver.received()) == 703 and len(sender.received()) == 700)
-    later = {"up": pair.segments("up")[sent[0] :], "down": pair.segments("down")[sent[1] :]}
-    infinite = [dss for one in later[way] if (dss := option(one, Dss)) is not None]
+    pair.run(until=lambda: len(receiver.received()) == 703)
+    infinite = [dss for one in pair.segments(way)[since:] if (dss := option(one, Dss)) is not None]
     assert infinite
     assert all(one.length == 0 and one.dsn is not None and one.checksum == 0 for one in infinite)
-    for one in (*later["up"], *later["down"]):
-        dss = option(one, Dss)
-        assert dss is None or dss.data_ack is None
     assert receiver.report().reason is Reason.CHECKSUM_FAILED
     assert sender.report().reason is Reason.MP_FAIL_RECEIVED
+    sent = len(pair.segments("up")), len(pair.segments("down"))
+    receiver.send(b"else" * 100)
+    pair.run(until=lambda: len(sender.received()) == 700)
+    for one in (*pair.segments("up")[sent[0] :], *pair.segments("down")[sent[1] :]):
+        dss = option(one, Dss)
+        assert dss is None or (dss.data_ack is None and dss.length == 0)
+    end_cleanly(pair)
+    assert receiver.received()[300:303] == b"XXX"
+
+
+def end_cleanly(pair: Pair) -> None:
     pair.client.close()
     pair.server.close()
     pair.run()
-    assert sender.closed().clean  # type: ignore[union-attr]
-    assert receiver.closed().clean  # type: ignore[union-attr]
-    assert receiver.received()[300:303] == b"XXX"
+    assert pair.client.closed().clean  # type: ignore[union-attr]
+    assert pair.server.closed().clean  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("way", ["up", "down"])
+@pytest.mark.parametrize("profile", MPTCP)
+def test_dss_goes_on_until_the_peer_has_fallen_back(profile: Profile, way: str) -> None:
+    """Linux sends no more if an infinite mapping comes before it has sent its own."""
+    pair, sender, receiver = failing(profile, way)
+    assert receiver.report().verdict is Verdict.MPTCP
+    back = "down" if way == "up" else "up"
+    since = len(pair.segments(back))
+    receiver.send(b"else" * 100)
+    pair.run(until=lambda: len(sender.received()) == 700)
+    (dss,) = [option(one, Dss) for one in pair.segments(back)[since:] if one.payload]
+    assert dss is not None
+    assert (dss.length, dss.checksum is not None) == (400, True)
+    # Its ACK comes without a DATA_ACK: that is plain TCP.
+    pair.run(until=pair.now + SECOND)
+    assert receiver.report().reason is Reason.CHECKSUM_FAILED
+    sender.send(b"more" * 100)
+    receiver.send(b"again" * 100)
+    pair.run(until=lambda: len(receiver.received()) == 703 and len(sender.received()) == 1200)
+    end_cleanly(pair)
+
+
+@pytest.mark.parametrize("first", ["client", "server"])
+@pytest.mark.parametrize("way", ["up", "down"])
+@pytest.mark.parametrize("profile", MPTCP)
+def test_a_wrong_checksum_before_the_end(profile: Profile, way: str, first: str) -> None:
+    """Nothing more is sent: a FIN without a DATA_FIN says it, or a DATA_FIN that nobody answers."""
+    pair, _, receiver = failing(profile, way)
+    side = getattr(pair, first)
+    side.close()
+    pair.run(until=pair.now + 5 * SECOND)
+    end_cleanly(pair)
+    assert receiver.report().reason is Reason.CHECKSUM_FAILED
+
+
+@pytest.mark.parametrize("way", ["up", "down"])
+@pytest.mark.parametrize("profile", MPTCP)
+def test_without_mp_fail_the_sender_goes_on(profile: Profile, way: str) -> None:
+    """It was lost, or the sender is Linux with nothing more to send: so does the receiver, and says it again
+    when it happens again."""
+
+    def lose(way: str, n: int, segment: Segment) -> bool:
+        return option(segment, MpFail) is not None
+
+    pair, sender, receiver = failing(profile, way, lose=lose)
+    sender.send(b"good")
+    receiver.send(b"good")
+    pair.run(until=lambda: len(receiver.received()) == 307 and len(sender.received()) == 304)
+    sender.send(b"bad")
+    pair.run(until=lambda: len(receiver.received()) == 310)
+    pair.run(until=pair.now + SECOND)
+    assert receiver.endpoint.counters["MPFailTx"] == receiver.endpoint.counters["DataCsumErr"] == 2
+    end_cleanly(pair)
+    assert sender.report().verdict is receiver.report().verdict is Verdict.MPTCP
+    assert receiver.received()[300:] == b"XXXgoodXXX"
+
+
+def test_no_subflow_after_a_wrong_checksum() -> None:
+    pair, _, _ = failing(Profile.V1, "up", client_addresses=CLIENT[:2], server_addresses=SERVER[:1])
+    token = pair.server.report().local_token
+    assert token is not None
+    syn = Segment(CLIENT[1], SERVER[0], 41_000, PORT, 7, 0, SYN, 65_535, (MpJoinSyn(False, 1, token, 5),))
+    pair.deliver(pair.server, syn)
+    assert pair.segments("down")[-1].flags & RST
 
 
 @pytest.mark.parametrize("profile", KEYS_LATER)
@@ -79,6 +157,9 @@ def test_wrong_checksum_in_the_long_option(profile: Profile) -> None:
     pair.connect()
     pair.client.send(b"bad request")
     pair.run(until=lambda: len(pair.server.received()) == 11)
+    pair.server.send(b"answer")
+    pair.run(until=lambda: pair.client.received() == b"answer")
+    pair.run(until=pair.now + SECOND)
     assert pair.server.report().reason is Reason.CHECKSUM_FAILED
     assert len(find(pair, "down", MpFail)) == 1
 

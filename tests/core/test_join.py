@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from testbed.mptcp.config import MptcpConfig, Profile, ServerConfig, SynCookies
+from testbed.mptcp.config import ClientConfig, MptcpConfig, Profile, ServerConfig, SynCookies
 from testbed.mptcp.join_cookies import MOST_WAITING
-from testbed.mptcp.paths import Limits, PathsConfig, parse_endpoint
+from testbed.mptcp.paths import Flag, Limits, LocalEndpoint, PathsConfig, parse_endpoint
 from testbed.mptcp.reasons import Reason, Verdict
 from testbed.mptcp.wire import (
     ACK,
@@ -50,6 +50,9 @@ def test_every_path_gets_its_subflow(profile: Profile, paths: int, cookies: SynC
         counters = side.endpoint.counters
         names = ("MPJoinSynRx", "MPJoinAckRx") if side is pair.server else ("MPJoinSynTx", "MPJoinSynAckRx")
         assert [counters[name] for name in names] == [paths - 1] * 2
+    if cookies is SynCookies.ALWAYS:
+        counters = pair.server.endpoint.counters
+        assert counters["SyncookiesSent"] == counters["SyncookiesRecv"] == paths
     transfer(pair, bytes(200_000))
     pair.client.close()
     pair.server.close()
@@ -180,6 +183,7 @@ def test_refused_by_policy(server: ServerConfig, code: int) -> None:
     resets = [segment for segment in pair.segments("down") if segment.flags & RST]
     assert resets
     assert all(segment.options == (MpTcpRst(code),) for segment in resets)
+    assert pair.server.endpoint.counters["MPJoinSynRx"] == len(resets)
     assert usable(pair.client) == 1
     transfer(pair, bytes(10_000))
 
@@ -212,6 +216,36 @@ def test_the_peer_asks_for_no_joins_to_its_first_address() -> None:
         transfer(pair, bytes(1000))
         pair.run(until=pair.now + 2 * SECOND)
         assert usable(pair.client) == (1 if deny else 2)
+
+
+@pytest.mark.parametrize("cookies", COOKIES)
+def test_the_server_may_ask_for_a_backup(cookies: SynCookies) -> None:
+    """Flag B of the SYN/ACK."""
+    endpoints = (parse_endpoint("10.1.2.1 signal backup"),)
+    pair = multipath(server={"paths": PathsConfig(endpoints=endpoints), "syn_cookies": cookies})
+    open_subflows(pair)
+    assert pair.client.endpoint.counters["MPJoinSynAckBackupRx"] == 1
+    transfer(pair, bytes(200_000))
+    for side in (pair.client, pair.server):
+        assert side.report().paths[1].backup
+        assert side.report().paths[1].bytes_sent == 0
+
+
+@pytest.mark.parametrize("cookies", COOKIES)
+def test_an_address_of_the_other_family_is_joined(cookies: SynCookies) -> None:
+    near, far = (bytes.fromhex(f"fd00{side:04x}{1:024x}") for side in (1, 2))
+    pair = Pair(
+        client=ClientConfig(paths=PathsConfig(endpoints=(LocalEndpoint(near),))),
+        server=ServerConfig(
+            syn_cookies=cookies, paths=PathsConfig(endpoints=(LocalEndpoint(far, flags=Flag.SIGNAL),))
+        ),
+        client_addresses=(CLIENT[0], near),
+        server_addresses=(SERVER[0], far),
+    )
+    open_subflows(pair)
+    assert [(one.local[0], one.remote[0]) for one in opened(pair.client)] == [(near, far)]
+    transfer(pair, bytes(200_000))
+    assert all(path.bytes_sent > 0 for path in pair.client.report().paths)
 
 
 def test_a_data_segment_instead_of_the_third_ack_resets_the_subflow() -> None:

@@ -14,6 +14,7 @@ from tests.namespaces import Namespace, expect_line, join, namespaces, why_no_la
 pytestmark = [pytest.mark.lab, pytest.mark.skipif(why_no_lab() is not None, reason=str(why_no_lab()))]
 
 # Answers every SYN to the diverted port with a SYN/ACK, and every payload with an ACK, until stopped.
+# ADDRESS@PORT is a door.
 RESPONDER = """
 import select, sys
 from testbed.drive.divert import Divert
@@ -25,8 +26,10 @@ from testbed.mptcp.wire import ACK, SYN, Segment, decode, encode
 stop = Stop()
 stop.on_signals()
 port = int(sys.argv[1])
+addresses = tuple(text for text in sys.argv[3:] if "@" not in text)
+doors = tuple((text.split("@")[0], int(text.split("@")[1])) for text in sys.argv[3:] if "@" in text)
 try:
-    with Tun(offload=sys.argv[2] == "offload") as tun, Divert(tun, (port, port), tuple(sys.argv[3:])):
+    with Tun(offload=sys.argv[2] == "offload") as tun, Divert(tun, (port, port), addresses, doors):
         print("ready", flush=True)
         epoll = select.epoll()
         epoll.register(tun)
@@ -108,6 +111,24 @@ def test_a_diverted_port_is_ours_and_everything_is_undone(offload: str) -> None:
         longest = int(end(child))
         # Without an MSS option in the SYN/ACK a segment has 536 bytes (RFC 9293 §3.7.1).
         assert longest > 536 if offload == "offload" else 0 < longest <= 536
+        assert snapshot(b) == before
+
+
+def test_a_door_is_one_port_of_one_address() -> None:
+    with namespaces(2) as (a, b):
+        join(a, b, "10.9.0.1/24", "10.9.0.2/24")
+        b.run("ip", "addr", "add", "10.9.0.3/24", "dev", "eth0")
+        before = snapshot(b)
+        child = b.start_python(RESPONDER, "20080", "offload", "10.9.0.2", "10.9.0.3@20999", "10.9.0.2@20080")
+        expect_line(child, "ready")
+        assert "connected" in a.python(CONNECT, "10.9.0.3", "20999")
+        for address, port in (("10.9.0.3", "20080"), ("10.9.0.2", "20999")):
+            with pytest.raises(AssertionError, match="Connection refused"):
+                a.python(CONNECT, address, port)
+        other = b.start_python(RESPONDER, "20999", "offload", "10.9.0.3")
+        out, _ = other.communicate(timeout=20)
+        assert "port 20999 of 10.9.0.3 is in use by another testbed stack" in out
+        end(child)
         assert snapshot(b) == before
 
 

@@ -131,6 +131,11 @@ TABLE = {
         [(C2, 2, S1, 80, 0), (C6, 1, S6, 80, 7)],
     ),
     "an IPv6 announcement has no answer from an IPv4 address": (config(), view(Known(7, S6)), []),
+    "it is answered from the first IPv6 endpoint, whatever that is for": (
+        config("10.0.2.1 signal", "fd00:0:1::1 signal", "fd00:0:2::1 signal"),
+        view(Known(7, S6)),
+        [(C6, 2, S6, 80, 7)],
+    ),
     "pair waits for the announcement": (config("10.0.2.1 subflow pair"), view(), []),
     "pair joins it": (config("10.0.2.1 subflow pair"), view(Known(1, S2)), [(C2, 1, S2, 80, 1)]),
     "pair goes by rank": (

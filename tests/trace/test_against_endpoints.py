@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from testbed.mptcp.config import (
     ThirdAck,
 )
 from testbed.mptcp.reasons import Reason, Verdict
+from testbed.mptcp.wire import Segment
 from tests.pair import SECOND, Pair
 from tests.trace.against import captured, compare, compared, request_and_response
 
@@ -195,6 +197,38 @@ def test_fast_close(tmp_path: Path) -> None:
     (wire,) = captured(pair, tmp_path / "a.pcapng")
     compared(pair, wire).check()
     assert wire.closed_by == "fastclose"
+
+
+@pytest.mark.parametrize("first", ["client", "server"])
+@pytest.mark.parametrize("more", [True, False], ids=["more", "nothing more"])
+@pytest.mark.parametrize("way", ["up", "down"])
+@pytest.mark.parametrize("profile", PROFILES[:3])
+def test_a_payload_is_changed(profile: Profile, way: str, more: bool, first: str, tmp_path: Path) -> None:
+    """MP_FAIL says so; when the end that said it falls back is for its peer to decide."""
+
+    def rewrite(way: str, number: int, segment: Segment) -> Segment:
+        return replace(segment, payload=segment.payload.replace(b"bad", b"BAD"))
+
+    mptcp = MptcpConfig(checksum=True)
+    pair = Pair(client=ClientConfig(profile=profile, mptcp=mptcp), rewrite=rewrite)
+    pair.establish()
+    sender, receiver = (pair.client, pair.server) if way == "up" else (pair.server, pair.client)
+    pair.client.send(b"hello")
+    pair.run(until=lambda: pair.server.received() == b"hello")
+    sender.send(b"bad")
+    pair.run(until=lambda: receiver.received().endswith(b"BAD"))
+    if more:
+        pair.client.send(bytes(100))
+        pair.server.send(bytes(100))
+    getattr(pair, first).close()
+    pair.run(until=pair.now + SECOND)
+    pair.client.close()
+    pair.server.close()
+    pair.run()
+    (wire,) = captured(pair, tmp_path / "a.pcapng")
+    compared(pair, wire).check()
+    assert wire.verdict is Verdict.FALLBACK
+    assert receiver.report().reason is Reason.CHECKSUM_FAILED
 
 
 def test_many_connections_of_one_capture_are_kept_apart(tmp_path: Path) -> None:

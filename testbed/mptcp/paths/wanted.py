@@ -2,7 +2,8 @@
 
 Decides by the rules of Linux's in-kernel path manager: `subflow` endpoints join the peer's initial address,
 `fullmesh` ones all of its addresses, `signal` ones are announced, an accepted announcement is joined from
-the initial address where no other endpoint answers it, limits bound it all, address families never mix. Our
+the initial address where no other endpoint answers it (one of the other family from the first endpoint of
+that family), limits bound it all. Our
 own word is `pair`: the k-th such endpoint joins the k-th address that the peer announced, so that two hosts
 with two addresses each get two paths that share nothing. Must not know connections, timers or packets: the
 caller says what is, carries out what is wanted, and asks again when something changed.
@@ -171,6 +172,11 @@ class _Joins:
             for one in self.endpoints:
                 if Flag.SUBFLOW in one and Flag.PAIR not in one and one.address not in busy:
                     yield self._from(one, known)
+        elif len(known.address) != len(self.view.local):
+            for one in self.endpoints:
+                if len(one.address) == len(known.address):
+                    yield self._from(one, known)
+                    return
         elif not any(Flag.PAIR in one for one in self.endpoints):
             backup = any(Flag.BACKUP in one for one in self.endpoints if one.address == self.view.local)
             yield self.view.local, 0, known, backup
