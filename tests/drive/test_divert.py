@@ -159,6 +159,21 @@ def test_what_a_killed_stack_left_is_undone_by_the_next() -> None:
         assert snapshot(b) == before
 
 
+def test_a_namespace_may_get_the_number_of_one_that_died_with_its_stack() -> None:
+    """What is written down then names our own device."""
+    plant = """
+from testbed.drive.state import User, namespace_state
+with namespace_state() as state:
+    state.users = [User("mptcp0", index, (20080, 20080), ("10.9.0.1",)) for index in range(1, 9)]
+"""
+    with namespaces(1) as (a,):
+        a.run("ip", "addr", "add", "10.9.0.1/24", "dev", "lo")
+        a.python(plant)
+        child = a.start_python(RESPONDER, "20080", "offload", "10.9.0.1")
+        expect_line(child, "ready")
+        end(child)
+
+
 def test_two_stacks_share_a_namespace_and_reach_each_other() -> None:
     """The last to leave restores; a kernel client on the same host reaches both."""
     with namespaces(1) as (a,):
