@@ -3,7 +3,7 @@
 Decides what is measured and how the comparison stays fair. Nothing here judges: a number is a number.
 """
 
-from testbed.bench.datapath import Arguments, Outcome, measure
+from testbed.bench import datapath, paths
 from testbed.bench.text import profile_of, summary
 
-__all__ = ["Arguments", "Outcome", "measure", "profile_of", "summary"]
+__all__ = ["datapath", "paths", "profile_of", "summary"]

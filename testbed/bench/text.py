@@ -9,14 +9,15 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from testbed.bench.datapath import Outcome, Transfer, spread
 from testbed.bench.end import Report
+from testbed.bench.turns import Transfer, Turns, spread
 
 _LINES = 15  # of a profile, by function
 _FILES = 10
 
 
-def summary(outcome: Outcome) -> list[str]:
+def summary(outcome: Turns, capacity: float = 0.0) -> list[str]:
+    """`capacity`: bits per second that the paths could have carried, where that is known."""
     lines = []
     if outcome.linux:
         middle, low, high = spread(outcome.ratios)
@@ -28,16 +29,18 @@ def summary(outcome: Outcome) -> list[str]:
         lines.append("no ratio: this kernel has no MPTCP")
     for name, transfers in (("ours", outcome.ours), ("Linux", outcome.linux)):
         if transfers:
-            lines.append(_line(name, transfers))
+            lines.append(_line(name, transfers, capacity))
     return lines
 
 
-def _line(name: str, transfers: Sequence[Transfer]) -> str:
-    middle, low, high = spread([one.goodput / 1e9 for one in transfers])
+def _line(name: str, transfers: Sequence[Transfer], capacity: float) -> str:
+    middle, low, high = spread([one.goodput for one in transfers])
+    unit, word = (1e9, "Gbit/s") if high >= 1e9 else (1e6, "Mbit/s")
     shares = [f"{end} {spread([share(one) for one in transfers])[0]:.0%}" for end, share in _CPU.items()]
     last = transfers[-1].sender
     words = [
-        f"{name:<6} {middle:.3f} Gbit/s ({low:.3f}..{high:.3f})",
+        f"{name:<6} {middle / unit:.3f} {word} ({low / unit:.3f}..{high / unit:.3f})",
+        *([f"{middle / capacity:.1%} of the payload capacity"] if capacity else []),
         f"CPU {', '.join(shares)}",
         f"{last.subflows} subflow{'s' * (last.subflows != 1)}",
         f"{last.bytes / 1e6:.0f} MB each",

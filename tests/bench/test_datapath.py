@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from testbed.bench import Arguments, measure, profile_of
+from testbed.bench import profile_of
+from testbed.bench.datapath import Arguments, measure
 from tests.namespaces import why_no_lab
 from tests.programs import why_no_mptcp
 

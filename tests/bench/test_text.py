@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from testbed.bench import Arguments, Outcome, profile_of, summary
-from testbed.bench.datapath import Transfer
+from testbed.bench import profile_of, summary
+from testbed.bench.datapath import Arguments, Outcome
 from testbed.bench.end import Report
+from testbed.bench.turns import Transfer
 from testbed.errors import UserError
 
 
