@@ -13,9 +13,9 @@ from testbed.mptcp.config import FirstData
 from testbed.mptcp.connection import Connection, Mode
 from testbed.mptcp.mapping import Mapping
 from testbed.mptcp.option_space import frame_room, payload_room
-from testbed.mptcp.reinject import arm_data_timer, holder_of_left_edge, penalize
+from testbed.mptcp.reinject import arm_data_timer, holder_of_left_edge, late_elsewhere, penalize
 from testbed.mptcp.sched import Candidate, eligible
-from testbed.mptcp.subflow import Subflow
+from testbed.mptcp.subflow import Carried, Subflow
 from testbed.mptcp.tcp.output import room_for_new
 from testbed.mptcp.wire.checksum import dss_checksum, residue
 
@@ -32,13 +32,17 @@ def assign(conn: Connection, now: int) -> None:
     if sender.again:
         _once_more(conn, ready, now)
     if conn.scheduler.duplicates and len(ready) > 1:
-        _everywhere(conn, ready)
+        _everywhere(conn, ready, now)
     else:
-        _new_data(conn, ready)
+        _new_data(conn, ready, now)
     if sender.unmapped:
-        _probe(conn, ready)
-        if sender.edge <= sender.nxt and conn.mptcp.opportunistic and len(ready) > 1:
+        _probe(conn, ready, now)
+    if conn.mptcp.opportunistic and len(ready) > 1:
+        blocked = sender.edge <= sender.nxt if sender.unmapped else conn.want_space
+        if blocked:
             _left_edge(conn, ready, now)
+        if blocked or (sender.fin_queued and not sender.unmapped):
+            _overtake(conn, ready, now)
     arm_data_timer(conn, now)
     closing.queue_fin(conn)
 
@@ -52,7 +56,7 @@ def usable(conn: Connection) -> list[Subflow]:
     return ready
 
 
-def _new_data(conn: Connection, ready: list[Subflow]) -> None:
+def _new_data(conn: Connection, ready: list[Subflow], now: int) -> None:
     sender = conn.sender
     rooms: dict[int, int] | None = None  # by subflow index; a commitment changes its own only
     while (queued := min(sender.unmapped, sender.edge - sender.nxt)) > 0:
@@ -61,7 +65,7 @@ def _new_data(conn: Connection, ready: list[Subflow]) -> None:
         sub = _pick(conn, ready, rooms, queued)
         if sub is None:
             return
-        _commit(conn, sub, sender.nxt, min(rooms[sub.index], queued))
+        _commit(conn, now, sub, sender.nxt, min(rooms[sub.index], queued))
         rooms[sub.index] = _room(conn, sub, min(sender.unmapped, sender.edge - sender.nxt))
 
 
@@ -81,7 +85,7 @@ def _once_more(conn: Connection, ready: list[Subflow], now: int) -> None:
             return
         count = rooms[sub.index]
         again.take(count)
-        _commit(conn, sub, start, count)
+        _commit(conn, now, sub, start, count)
         conn.context.count("DataReinjected")
 
 
@@ -90,7 +94,7 @@ def _takes_again(sub: Subflow, data: int) -> bool:
     return not sub.acks_without_data_ack and not sub.send_mappings.holds_data(data)
 
 
-def _everywhere(conn: Connection, ready: list[Subflow]) -> None:
+def _everywhere(conn: Connection, ready: list[Subflow], now: int) -> None:
     """Redundant: each subflow sends all that is not DATA_ACKed, as far as its own windows allow."""
     sender = conn.sender
     for sub in ready:
@@ -101,27 +105,41 @@ def _everywhere(conn: Connection, ready: list[Subflow]) -> None:
             count = _room(conn, sub, queued) if queued > 0 else 0
             if not count:
                 break
-            _commit(conn, sub, start, count)
+            _commit(conn, now, sub, start, count)
             sub.cursor = start + count
 
 
 def _left_edge(conn: Connection, ready: list[Subflow], now: int) -> None:
-    """The receive window is full and this subflow is idle: it sends what a slow one holds back, which is
-    penalized (Raiciu et al., NSDI 2012 §4.2)."""
+    """A window or the send buffer is full and this subflow is idle: it sends what a slow one holds back,
+    which is penalized (Raiciu et al., NSDI 2012 §4.2)."""
     sender = conn.sender
     for sub in ready:
         slow = holder_of_left_edge(conn, sub)
         if slow is None:
             continue
-        end = next(end for start, end in slow.carrying if start <= sender.una < end)
+        end = next(one.end for one in slow.carrying if one.start <= sender.una < one.end)
         count = _room(conn, sub, min(end, sender.nxt) - sender.una)
         if count:
-            _commit(conn, sub, sender.una, count)
+            _commit(conn, now, sub, sender.una, count)
             conn.context.count("OpportunisticRetrans")
             penalize(conn, slow, now)
 
 
-def _probe(conn: Connection, ready: list[Subflow]) -> None:
+def _overtake(conn: Connection, ready: list[Subflow], now: int) -> None:
+    """No new data may go, or none is left: an idle subflow sends what it would bring sooner than the slow
+    one that has it. Beyond Raiciu et al., who resend the left edge only, one segment in a round trip."""
+    for sub in ready:
+        for start, end in late_elsewhere(conn, sub, now):
+            while start < end and (count := _room(conn, sub, end - start)):
+                _commit(conn, now, sub, start, count)
+                start += count
+                sub.overtook = start
+                conn.context.count("OpportunisticRetrans")
+            if start < end:
+                break
+
+
+def _probe(conn: Connection, ready: list[Subflow], now: int) -> None:
     """A window probe needs a byte to send; behind a window that stays small, what there is goes out
     (the override timer of RFC 9293 §3.8.6.2.1)."""
     sender = conn.sender
@@ -132,10 +150,10 @@ def _probe(conn: Connection, ready: list[Subflow]) -> None:
         queued = min(sender.unmapped, sender.edge - sender.nxt)
         if queued <= 0:
             sender.edge = max(sender.edge, sender.nxt + 1)
-            _commit(conn, sub, sender.nxt, 1)
+            _commit(conn, now, sub, sender.nxt, 1)
         else:
             room = payload_room(conn, sub, _first_data_is_capable(conn, sub))
-            _commit(conn, sub, sender.nxt, min(queued, room, max(tcb.snd_wnd, 1)))
+            _commit(conn, now, sub, sender.nxt, min(queued, room, max(tcb.snd_wnd, 1)))
 
 
 def _pick(conn: Connection, ready: list[Subflow], rooms: dict[int, int], queued: int) -> Subflow | None:
@@ -171,7 +189,7 @@ def _room(conn: Connection, sub: Subflow, queued: int) -> int:
     return count
 
 
-def _commit(conn: Connection, sub: Subflow, start: int, count: int) -> None:
+def _commit(conn: Connection, now: int, sub: Subflow, start: int, count: int) -> None:
     """These bytes of the connection are the subflow's next."""
     sender, tcb = conn.sender, sub.tcb
     if conn.mode is not Mode.TCP:
@@ -182,7 +200,7 @@ def _commit(conn: Connection, sub: Subflow, start: int, count: int) -> None:
             ssn = tcb.snd_end & 0xFFFF_FFFF
             checksum = dss_checksum(conn.dsn(start), ssn, count, residue(payload))
         sub.send_mappings.add(Mapping(tcb.snd_end, start, count, checksum, capable, payload=payload))
-        sub.carrying.append((start, start + count))
+        sub.carrying.append(Carried(start, start + count, now))
     tcb.snd_end += count
     sender.nxt = max(sender.nxt, start + count)
 

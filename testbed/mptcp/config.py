@@ -109,7 +109,7 @@ class MptcpConfig:
     isn_recovery: bool = False  # draft §3.2: rebuild the ISN from a DSS when the third ACK is lost
     lost_third_ack: LostThirdAck = LostThirdAck.KEEP
     scheduler: str = "lowest_rtt"  # a name of testbed.mptcp.sched.SCHEDULERS
-    opportunistic: bool = True  # blocked by the receive window: resend its left edge on an idle subflow
+    opportunistic: bool = True  # blocked, or at the end: send on an idle subflow what slower ones bring late
     penalize: bool = True  # and halve the window of the subflow that holds the left edge
     deny_join_initial: bool = False  # flag C: no more subflows to the address of the first (RFC 8684 §3.1)
     deny_join: bool = False  # refuse every MP_JOIN

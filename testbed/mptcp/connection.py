@@ -268,8 +268,8 @@ class Connection:
             sub.tcb.move(State.CLOSED)
         sub.closed_because = reason
         self.group.leave(sub.tcb.cc)
-        for start, end in sub.carrying:
-            self.sender.again.add(max(start, self.sender.una), end)
+        for one in sub.carrying:
+            self.sender.again.add(max(one.start, self.sender.una), one.end)
         sub.carrying.clear()
         self.assign_due = self.book.plan_due = True
         if sub.index:

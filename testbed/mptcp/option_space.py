@@ -13,6 +13,8 @@ from testbed.mptcp.subflow import Subflow
 TIMESTAMP_BYTES = 10
 CAPABLE_WITH_DATA_BYTES = 22
 LARGEST_FRAME = 65_535
+MILLISECOND = 1_000_000
+NEAR = 512_000  # ns of RTT; each halves what a frame may have beyond a millisecond's worth
 
 
 def payload_room(conn: Connection, sub: Subflow, capable: bool) -> int:
@@ -21,10 +23,19 @@ def payload_room(conn: Connection, sub: Subflow, capable: bool) -> int:
 
 
 def frame_room(conn: Connection, sub: Subflow, room: int) -> int:
-    """Payload bytes of one large frame: a whole number of packets that carry `room` each."""
+    """Payload bytes of one large frame: a whole number of packets that carry `room` each.
+
+    No more than the subflow sends in a millisecond, but two packets: a frame goes on one subflow as a
+    whole, and a slow one would take long over it. Near a peer, where the time is short anyhow, more.
+    """
     size = min(conn.config.gso_max_size, LARGEST_FRAME)
     if not size:
         return room
+    rtt = sub.tcb.rtt
+    if rtt.srtt:
+        most = sub.tcb.cc.cwnd * MILLISECOND // rtt.srtt + (size >> (rtt.min_rtt or rtt.srtt) // NEAR)
+        if most < size:
+            size = max(most, 2 * sub.tcb.mss + 60)
     headers = (60 if sub.tcb.ipv6 else 40) + sub.tcb.mss - room
     return max((size - headers) // room, 1) * room
 

@@ -23,9 +23,9 @@ def subflow_timed_out(conn: Connection, sub: Subflow) -> None:
         sub.stale = True
         conn.context.count("SubflowStale")
     una = conn.sender.una
-    for start, end in sub.carrying:
-        if end > una:
-            conn.sender.again.add(max(start, una), end)
+    for one in sub.carrying:
+        if one.end > una:
+            conn.sender.again.add(max(one.start, una), one.end)
     conn.assign_due = True
 
 
@@ -82,6 +82,27 @@ def holder_of_left_edge(conn: Connection, than: Subflow) -> Subflow | None:
         if sub is not than and sub.carries(una):
             return sub if (sub.tcb.rtt.srtt or 0) > (than.tcb.rtt.srtt or 0) else None
     return None
+
+
+def late_elsewhere(conn: Connection, than: Subflow, now: int) -> list[tuple[int, int]]:
+    """Data that other subflows carry and whose acknowledgement would come sooner if `than` sent it now, in
+    order; none twice. What is overdue is its own subflow's business."""
+    soon = now + _latest_rtt(than)
+    found = []
+    for sub in conn.subflows:
+        rtt = _latest_rtt(sub)
+        if sub is than or rtt <= soon - now:
+            continue
+        for start, end, at in sub.carrying:
+            if end > than.overtook and at + rtt > soon and not than.carries(start):
+                found.append((max(start, than.overtook, conn.sender.una), end))
+    return sorted(found)
+
+
+def _latest_rtt(sub: Subflow) -> int:
+    """A queue that grows shows in the newest sample before it shows in the mean."""
+    rtt = sub.tcb.rtt
+    return max(rtt.srtt or 0, rtt.latest or 0)
 
 
 def penalize(conn: Connection, sub: Subflow, now: int) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from testbed.mptcp.mapping import Mapping, MappingTable
 from testbed.mptcp.ranges import SendBuffer
@@ -30,6 +31,14 @@ class JoinState:
     acks: int = 0  # third ACKs sent
 
 
+class Carried(NamedTuple):
+    """Data from `start` to `end`, committed to a subflow at `at` (ns)."""
+
+    start: int
+    end: int
+    at: int
+
+
 class Subflow:
     """`index` counts the subflows of a connection from 0 and is never used again."""
 
@@ -49,6 +58,7 @@ class Subflow:
         "leaving",
         "local_id",
         "opened",
+        "overtook",
         "penalized_at",
         "pending",
         "plain_syn",
@@ -78,7 +88,8 @@ class Subflow:
         # Data.
         self.send_mappings, self.receive_mappings = MappingTable(), MappingTable()
         self.pending = SendBuffer(1)  # in order on the subflow, not yet mapped
-        self.carrying: deque[tuple[int, int]] = deque()  # data sent on it, not DATA_ACKed: start, end
+        self.carrying: deque[Carried] = deque()  # data sent on it, not DATA_ACKed
+        self.overtook = 1  # what slower subflows carry was looked at up to here
         self.cursor = 1  # how far this subflow has come in a redundant schedule
         self.confirmed = False  # a DATA_ACK came on it
         self.acks_without_data_ack = 0
@@ -119,11 +130,11 @@ class Subflow:
     def forget_carried(self, una: int) -> None:
         """Data before `una` was DATA_ACKed."""
         carrying = self.carrying
-        while carrying and carrying[0][1] <= una:
+        while carrying and carrying[0].end <= una:
             carrying.popleft()
 
     def carries(self, data: int) -> bool:
-        return any(start <= data < end for start, end in self.carrying)
+        return any(one.start <= data < one.end for one in self.carrying)
 
     def deadline(self) -> int | None:
         earliest = self.tcb.deadline()

@@ -1,0 +1,80 @@
+"""A slow path beside a fast one costs nothing: what it would bring late goes on the fast one as well."""
+
+from __future__ import annotations
+
+import pytest
+
+from testbed.mptcp.config import MptcpConfig, TcpConfig
+from testbed.mptcp.option_space import frame_room, payload_room
+from tests.core.multipath import link, links, multipath, open_subflows
+from tests.pair import MILLISECOND, SECOND, Pair
+
+MEGABYTE = 1_000_000
+PATTERN = bytes(range(256)) * (8 * MEGABYTE // 256)
+SLOW = (link(50, 10), link(1, 10))  # a full queue of the second path takes more than a second to empty
+
+
+def pair_of(opportunistic: bool, buffer: int) -> Pair:
+    tcp = TcpConfig(send_buffer=buffer, receive_buffer=buffer)
+    mptcp = MptcpConfig(opportunistic=opportunistic, penalize=opportunistic)
+    pair = multipath(links=links(*SLOW), client={"tcp": tcp, "mptcp": mptcp}, server={"tcp": tcp})
+    open_subflows(pair)
+    return pair
+
+
+def seconds(pair: Pair, *, close: bool) -> float:
+    """Until the server has it all."""
+    began = pair.now
+    pair.client.send(PATTERN)
+    if close:
+        pair.client.close()
+    pair.run(until=lambda: len(pair.server.received()) == len(PATTERN) + 1, limit=60 * SECOND)
+    assert pair.server.received()[1:] == PATTERN
+    return (pair.now - began) / SECOND
+
+
+@pytest.mark.parametrize("buffer", [MEGABYTE, 2 * MEGABYTE])
+def test_a_full_buffer_does_not_wait_for_the_slow_path(buffer: int) -> None:
+    """The fast path alone would take 1.4 s and the ramp of a slow start."""
+    helped = seconds(pair_of(True, buffer), close=False)
+    waiting = seconds(pair_of(False, buffer), close=False)
+    assert helped < 1.8 < 2.4 < waiting
+
+
+def test_the_end_does_not_wait_for_the_slow_path() -> None:
+    buffer = 2 * len(PATTERN)  # nothing is ever full
+    helped, waiting = (seconds(pair_of(help_, buffer), close=True) for help_ in (True, False))
+    assert helped < 1.6
+    assert waiting > helped + 0.5
+
+
+def test_nothing_is_sent_twice_where_the_paths_are_alike() -> None:
+    pair = multipath(links=links(link(10, 10), link(10, 10)))
+    open_subflows(pair)
+    seconds(pair, close=True)
+    sent = sum(path.bytes_sent for path in pair.client.report().paths)
+    assert sent - len(PATTERN) < len(PATTERN) // 50
+
+
+def test_a_stream_that_may_go_on_is_not_doubled_at_each_pause() -> None:
+    """Only a closed stream has an end; a pause of the application is none."""
+    pair = pair_of(True, MEGABYTE)
+    for _ in range(20):
+        pair.client.send(bytes(50_000))
+        pair.run(until=pair.now + 100 * MILLISECOND)
+    assert pair.client.endpoint.counters["OpportunisticRetrans"] == 0
+
+
+def test_a_frame_is_a_millisecond_s_worth_far_away_and_whole_nearby() -> None:
+    pair = multipath(client={"tcp": TcpConfig(gso_max_size=65_536)})
+    open_subflows(pair)
+    conn = pair.client.endpoint._table.by_number[pair.client.first(None)]
+    sub = conn.first
+    room = payload_room(conn, sub, False)
+    sub.tcb.cc.cwnd = 1_000_000
+    sub.tcb.rtt.srtt = sub.tcb.rtt.min_rtt = 50_000  # ns
+    assert frame_room(conn, sub, room) > 60_000
+    sub.tcb.rtt.srtt = sub.tcb.rtt.min_rtt = 100 * MILLISECOND
+    assert frame_room(conn, sub, room) == 6 * room  # 10 kB
+    sub.tcb.cc.cwnd = 14_600
+    assert frame_room(conn, sub, room) == 2 * room
