@@ -260,7 +260,8 @@ def _syn(conn: Connection, sub: Subflow, now: int) -> Segment:
     tcb = sub.tcb
     window = tcb.config.syn_window
     tcb.rcv_adv = max(tcb.rcv_adv, 1 + window)
-    conn.receiver.adv = max(conn.receiver.adv, conn.receiver.next + window)
+    if sub.join is None:  # a join's SYN has no DATA_ACK that its window could count from (RFC 8684 §3.3.4)
+        conn.receiver.adv = max(conn.receiver.adv, conn.receiver.next + window)
     payload = b""
     if tcb.state is State.SYN_RECEIVED:
         options = synack_options(tcb, now)

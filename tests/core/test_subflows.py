@@ -144,6 +144,21 @@ def test_a_slow_path_is_helped_and_penalized() -> None:
     assert times[True] < times[False]
 
 
+def test_a_join_opens_the_window_no_further() -> None:
+    """Its SYN has no DATA_ACK that a window could count from (RFC 8684 §3.3.4); nor does the edge creep
+    when the window closes between two units of its scale."""
+    tcp = TcpConfig(receive_buffer=50_000)
+    pair = multipath(client={"tcp": tcp}, server={"tcp": tcp}, links=links(link(100, 10), link(100, 60)))
+    pair.server.reading = False
+    number = pair.connect()
+    pair.client.outbox[number] = bytearray(PATTERN[:200_000])
+    pair.client.on_event = lambda side, event: side.push(number)
+    pair.run(until=pair.now + 5 * SECOND)
+    assert usable(pair.server) == 2
+    report = pair.server.endpoint.describe(pair.server.connections[0])
+    assert 50_000 - tcp.mss < report.bytes_received < 50_000 + 2 * 128
+
+
 def test_redundant_sends_everything_on_both() -> None:
     pair = multipath(
         client={"mptcp": MptcpConfig(scheduler="redundant")}, links=links(link(10, 10), link(10, 12))

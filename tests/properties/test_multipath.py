@@ -86,6 +86,8 @@ class Watch:
         side, other = (
             (self.pair.client, self.pair.server) if way == "up" else (self.pair.server, self.pair.client)
         )
+        if side.closed() is not None:
+            return  # a late copy of the third ACK proves its cookie once more: that is another connection
         for option in segment.options:
             if isinstance(option, Dss):
                 self._data_ack(way, option, other)

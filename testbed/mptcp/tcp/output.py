@@ -186,7 +186,7 @@ def offer_window(tcb: Tcb, nxt: int, adv: int, space: int) -> tuple[int, int]:
     if nxt + (field << shift) < adv:
         unit = 1 << shift
         up = (adv - nxt + unit - 1) >> shift
-        if up << shift <= max(space, 0) + unit:
+        if up << shift <= space + unit:
             field = min(up, 0xFFFF)
     tcb.rcv_adv = max(tcb.rcv_adv, tcb.rcv_nxt + (field << shift))
     return field, max(adv, nxt + (field << shift))
