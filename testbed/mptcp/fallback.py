@@ -59,6 +59,7 @@ class Situation:
 
     profile: Profile
     confirmed: bool = False  # a DATA_ACK of the peer was seen
+    acknowledged: bool = False  # one that came with an acknowledgement of data
     only_subflow: bool = True
     contiguous: bool = True  # no data is missing before the place in question
     failed: bool = False  # a checksum was wrong here and the peer has been told by MP_FAIL
@@ -122,10 +123,11 @@ def _first_packet_with_dss(situation: Situation) -> Decision:
 
 
 def _ack_without_data_ack(situation: Situation) -> Decision:
-    """Seen at the start it means that the peer, or the path, speaks plain TCP."""
+    """Seen at the start it means that the peer, or the path, speaks plain TCP. A DATA_ACK that came before
+    we had sent anything does not speak against that."""
     if not situation.only_subflow:
         return _reset(situation, Reason.NO_DATA_ACK, RST_MIDDLEBOX)
-    if not situation.confirmed:
+    if not situation.acknowledged:
         return Decision(Action.FALL_BACK, Reason.NO_DATA_ACK, send_infinite=True)
     if situation.unconfirmed_acks >= VANISHED_AFTER:
         return _reset(situation, Reason.OPTIONS_VANISHED, RST_MIDDLEBOX)

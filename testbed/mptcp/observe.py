@@ -23,6 +23,7 @@ def observe(
         Situation(
             conn.profile,
             confirmed=sub.confirmed,
+            acknowledged=sub.acknowledged,
             only_subflow=_is_only(conn, sub),
             contiguous=contiguous,
             failed=conn.failed,

@@ -43,6 +43,7 @@ class Subflow:
     """`index` counts the subflows of a connection from 0 and is never used again."""
 
     __slots__ = (
+        "acknowledged",
         "acks_without_data_ack",
         "announce_infinite",
         "answers_synack",
@@ -92,6 +93,7 @@ class Subflow:
         self.overtook = 1  # what slower subflows carry was looked at up to here
         self.cursor = 1  # how far this subflow has come in a redundant schedule
         self.confirmed = False  # a DATA_ACK came on it
+        self.acknowledged = False  # and acknowledged data of ours: options pass both ways (RFC 8684 §3.7)
         self.acks_without_data_ack = 0
         self.announce_infinite: Mapping | None = None
         self.sent = self.received = 0  # payload bytes, copies included

@@ -13,6 +13,7 @@ from testbed.mptcp.reasons import Reason, Verdict
 from testbed.mptcp.wire import Dss, MpCapable, Segment
 from tests.core.boxes import (
     BOTH_COOKIES,
+    KEYS_LATER,
     MPTCP,
     changing,
     exchange,
@@ -212,3 +213,31 @@ def test_the_last_word_is_the_third_packets() -> None:
     exchange(pair)
     assert pair.server.report().reason is Reason.THIRD_ACK_WITHOUT_CAPABLE
     assert pair.client.report().reason is Reason.NO_DATA_ACK
+
+
+@pytest.mark.parametrize("profile", KEYS_LATER)
+def test_a_data_ack_from_before_the_first_data_proves_nothing(profile: Profile) -> None:
+    """The client closes its side first, with DATA_FIN and DATA_ACK; of what then comes it speaks plain TCP.
+    So does a client of Linux that has fallen back in between (RFC 8684 §3.7)."""
+    gone = False
+
+    def strip(way: str, _n: int, segment: Segment) -> Segment:
+        if way == "down" or not gone:
+            return segment
+        return replace(segment, options=tuple(o for o in segment.options if not isinstance(o, Dss)))
+
+    pair = pair_of(profile, rewrite=strip)
+    number = pair.establish()
+    pair.client.close(number)
+    pair.run(until=lambda: pair.server.finished())
+    gone = True
+    pair.server.send(b"a" * 300)
+    pair.server.close()
+    pair.run()
+    assert pair.client.received() == b"a" * 300
+    assert pair.server.report().reason is Reason.NO_DATA_ACK
+    for side in (pair.client, pair.server):
+        end = side.closed()
+        assert end is not None
+        assert end.clean, end
+        assert end.verdict is Verdict.FALLBACK

@@ -65,7 +65,8 @@ def test_connections_of_every_profile_are_recorded_at_both_ends(tmp_path: Path, 
              for role, side in (("client", "local"), ("server", "remote"))}  # fmt: skip
     assert ports["client"] == ports["server"]
     assert outcome.links["client-r1/forward"]["packets"] > 4 * 4
-    assert outcome.links["client-r2/forward"]["packets"] == 0
+    joined = outcome.links["client-r2/forward"]["packets"] > 0
+    assert joined == (profile is not Profile.TCP)
     assert {"wire_lateness_p99_us", "client_cpu_share", "server_cpu_share"} <= set(outcome.fidelity)
     assert [Path(name).exists() for name in outcome.captures] == [True, True]
 
