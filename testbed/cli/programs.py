@@ -139,6 +139,14 @@ def client(
     scheduler: Scheduler = "lowest_rtt",
     congestion: Congestion = "newreno",
     control: Control = False,
+    pace: Annotated[
+        str,
+        typer.Option(
+            metavar="WORDS",
+            help="Send more slowly: 'subflows 2' waits for as many, 'ahead 10000' for what comes back, "
+            "'hold 500000' for `go` (see --control).",
+        ),
+    ] = "",
     no_offload: NoOffload = False,
     as_json: AsJson = False,
 ) -> None:
@@ -166,6 +174,7 @@ def client(
             scheduler=scheduler,
             congestion=congestion,
             control=control,
+            pace=pace,
             offload=not no_offload,
         )
     )

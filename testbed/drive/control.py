@@ -1,8 +1,9 @@
 """What a running program can be told on standard input, in the words of ip-mptcp(8).
 
 Decides the words and what each does to the connections that there are: `endpoint delete id N` withdraws an
-address, `endpoint change id N backup` (or `nobackup`) asks the peer to spare its subflows. A line that means
-nothing is answered on standard error and changes nothing. Read first: RFC 8684 §3.3.8, §3.4.2.
+address, `endpoint change id N backup` (or `nobackup`) asks the peer to spare its subflows, `go` lets a client
+go on that was told to hold. A line that means nothing is answered on standard error and changes nothing.
+Read first: RFC 8684 §3.3.8, §3.4.2.
 """
 
 from __future__ import annotations
@@ -21,23 +22,25 @@ EXPECTED = "expected `endpoint delete id N`, `endpoint change id N backup` or `.
 class Control:
     """Lines, in whatever pieces they come."""
 
-    def __init__(self, host: Hosted, now: Callable[[], int]) -> None:
-        self._host, self._now = host, now
+    def __init__(self, host: Hosted, now: Callable[[], int], go: Action | None = None) -> None:
+        self._host, self._now, self._go = host, now, go
         self._rest = b""
 
     def hear(self, data: bytes) -> None:
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
             try:
-                action = parse(line.decode(errors="replace"))
+                action = parse(line.decode(errors="replace"), self._go)
             except UserError as error:
                 print(error, file=sys.stderr, flush=True)
             else:
                 self._host.act(self._now(), action)
 
 
-def parse(line: str) -> Action:
+def parse(line: str, go: Action | None = None) -> Action:
     match line.split():
+        case ["go"] if go is not None:
+            return go
         case ["endpoint", "delete", "id", number, *_] if number.isdecimal():
             return _delete(int(number))
         case ["endpoint", "change", "id", number, ("backup" | "nobackup") as word] if number.isdecimal():

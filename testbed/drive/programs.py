@@ -40,6 +40,7 @@ from testbed.mptcp.paths import Limits, PathsConfig, parse_endpoint, parse_limit
 from testbed.mptcp.sched import SCHEDULERS
 from testbed.workloads.host import Hosted
 from testbed.workloads.one_connection import OneConnection
+from testbed.workloads.paced import Paced, parse_pace
 from testbed.workloads.serving import SERVICES, Serving
 from testbed.workloads.spec import PORT, packed
 
@@ -123,10 +124,12 @@ class ClientArguments:
     scheduler: str = "lowest_rtt"
     congestion: str = "newreno"
     control: bool = False
+    pace: str = ""  # in paced.py's words; none: as fast as it goes
     offload: bool = True
 
     def __post_init__(self) -> None:
         _check_port(self.port)
+        parse_pace(self.pace)
         for text in (self.address, *self.bind):
             packed(text)
         if self.send < 0 or (self.receive is not None and self.receive < 0):
@@ -251,6 +254,9 @@ def run_server(
         loop.start()
         if loop.run(finished):
             loop.run_until_quiet()
+        else:
+            host.act(loop.now(), app.stop)
+            loop.flush()
         loop.close()
     hand_out()
     return {
@@ -284,10 +290,11 @@ def run_client(arguments: ClientArguments) -> Result:
         )
         addresses = tuple(map(packed, local))
         ports = (divert.ports[0], divert.ports[-1])
-        host = Hosted(Endpoint(entropy=os.urandom, addresses=addresses, ports=ports), app)
+        paced = Paced(app, parse_pace(arguments.pace))
+        host = Hosted(Endpoint(entropy=os.urandom, addresses=addresses, ports=ports), paced)
         loop = Loop(host, tun, stop, icmp=icmp)
         if arguments.control:
-            loop.listen(0, Control(host, loop.now).hear)
+            loop.listen(0, Control(host, loop.now, paced.go).hear)
         ask_for_exact_timers()
         settle()
         loop.start()

@@ -26,7 +26,8 @@ Counts = Mapping[str, Count]
 class Expected:
     """`whole`: both directions arrived byte for byte and closed in order. `subflows`: at the most at once.
 
-    `idle`: cables (1 is the first) whose subflow carries next to nothing, by the figures of a Linux end.
+    `idle`: subflows that carry next to nothing: on which cables (1 is the first) the client's and the
+    server's address are.
     """
 
     whole: bool = True
@@ -34,7 +35,7 @@ class Expected:
     subflows: Count = 1
     client: Counts = field(default_factory=dict)
     server: Counts = field(default_factory=dict)
-    idle: tuple[int, ...] = ()
+    idle: tuple[tuple[int, int], ...] = ()
 
     def counts(self, side: str) -> Counts:
         return self.client if side == "client" else self.server
@@ -46,9 +47,10 @@ def transfer(
     joins: int | None = None,
     client: Counts | None = None,
     server: Counts | None = None,
+    subflows: Count | None = None,
     **others: object,
 ) -> Expected:
-    """A handshake, `joins` further subflows opened by the client, and what the caller adds to either side."""
+    """A handshake, `joins` further subflows opened by the client, and what the caller adds."""
     joins = cell.paths - 1 if joins is None else joins
     ours: dict[str, Count] = {"MPCapableSYNTX": 1, "MPCapableSYNACKRX": 1}
     theirs: dict[str, Count] = {"MPCapableSYNRX": 1, "MPCapableACKRX": 1}
@@ -58,7 +60,7 @@ def transfer(
     if cell.cookies:  # every SYN is answered statelessly, the joins' too
         theirs |= {"SyncookiesSent": 1 + joins, "SyncookiesRecv": 1 + joins}
     return Expected(
-        subflows=1 + joins,
+        subflows=1 + joins if subflows is None else subflows,
         client={**ours, **(client or {})},
         server={**theirs, **(server or {})},
         **others,  # type: ignore[arg-type]

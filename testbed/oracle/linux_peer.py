@@ -26,6 +26,7 @@ _INFO_LENGTH = 128
 _FALLBACK = 1  # mptcpi_flags
 _MSG_FASTOPEN = 0x20000000
 _TCP_INFO = 136  # bytes of tcp_info up to tcpi_bytes_received
+_HANDSHAKE = (2, 3)  # tcpi_state: SYN_SENT, SYN_RECV
 _STORAGE = 128  # sizeof(struct sockaddr_storage)
 
 PERIOD = 65_521  # a prime: no power-of-two slip goes unseen
@@ -83,11 +84,13 @@ def _address(raw: bytes) -> str:
 
 
 def subflows(sock: socket.socket) -> list[dict[str, Any]]:
-    """Addresses of each subflow that there is now, and the bytes that it carried."""
+    """Addresses of each subflow that is established now, and the bytes that it carried."""
     found = []
     addresses = _array(sock, _MPTCP_SUBFLOW_ADDRS, 2 * _STORAGE)
     figures = _array(sock, _MPTCP_TCPINFO, _TCP_INFO)
     for pair, raw in zip(addresses, figures, strict=False):
+        if raw[0] in _HANDSHAKE:
+            continue
         sent, received = struct.unpack_from("=QQ", raw, 120)
         found.append(
             {
@@ -138,9 +141,10 @@ class Exchange:
         """What the kernel says now; the subflows are remembered at their most."""
         now = info(self.sock)
         self.last.update(now)
-        count = 1 + now.get("extra", 0)
+        flows = subflows(self.sock)
+        count = max(len(flows), 1)
         if count >= self.most:
-            self.most, self.flows = count, subflows(self.sock)
+            self.most, self.flows = count, flows
 
     def _move(self) -> None:
         patience = self.spec.get("patience", 20.0)

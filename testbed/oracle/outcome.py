@@ -92,15 +92,15 @@ def _of_end(
             found.append(f"{name} {value}, expected {spelled(counts.get(name, 0))}")
     total = sum(flow["sent"] for flow in end.flows)
     for flow in end.flows:
-        if _cable(flow) in expected.idle and flow["sent"] > total * _NEXT_TO_NOTHING:
+        if _cables(flow) in expected.idle and flow["sent"] > total * _NEXT_TO_NOTHING:
             found.append(
                 f"{flow['sent']} of {total} bytes on {flow['local']} - {flow['remote']}, expected none"
             )
     return found
 
 
-def _cable(flow: dict[str, Any]) -> int:
-    """The client's address says it: 10.7.2.1 and fd00:7:2::1 are on cable 2."""
-    ends = [flow["local"], flow["remote"]]
-    client = next(end for end in ends if end.endswith((".1", "::1")))
-    return int(client.split(".")[2] if "." in client else client.split(":")[2])
+def _cables(flow: dict[str, Any]) -> tuple[int, int]:
+    """Of the client's and the server's address: 10.7.2.1 and fd00:7:2::1 are the client's on cable 2."""
+    ends = sorted((flow["local"], flow["remote"]), key=lambda end: not end.endswith((".1", "::1")))
+    client, server = (int(end.split(".")[2] if "." in end else end.split(":")[2]) for end in ends)
+    return client, server

@@ -39,12 +39,12 @@ class Settings:
     fast_open: bool = False
     deny_join_initial: bool = False
     both: bool = False  # a Linux end's socket may have subflows of the other address family
-    block: int = 0  # a Linux client has at most so many bytes on their way and back, 0: any number
+    block: int = 0  # a client has at most so many bytes on their way and back, 0: any number
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What both programs of a cell do. `pause`: bytes after which a Linux end holds still, 0: never."""
+    """What both programs of a cell do. `pause`: bytes after which one end holds still, 0: never."""
 
     family: int
     port: int
@@ -117,7 +117,8 @@ class Peer:
 
     def tell(self, word: str) -> None:
         assert self.process.stdin is not None
-        self.process.stdin.write(f"{word}\n".encode())
+        with contextlib.suppress(BrokenPipeError):  # it has just ended
+            self.process.stdin.write(f"{word}\n".encode())
 
     def interrupt(self) -> None:
         """As Ctrl-C does."""
@@ -125,8 +126,9 @@ class Peer:
 
     def errors(self) -> str:
         """The end of its standard error."""
-        self._errors.seek(0)
-        return self._errors.read().decode(errors="replace").strip()[-600:]
+        fd = self._errors.fileno()
+        text = os.pread(fd, os.fstat(fd).st_size, 0)  # a seek would move the program's own place as well
+        return text.decode(errors="replace").strip()[-600:]
 
     def account(self, patience: float = PATIENCE + 4) -> End:
         """What it says of its connection, at its end; whoever is silent for so long is interrupted."""
@@ -178,6 +180,8 @@ def _ours(side: str, task: Task) -> list[str]:
     settings = task.settings(side)
     words = ["--json", "--bind", address(side, 1, task.family)]
     if side == "client":
+        hold = task.pause if task.pauses == side else 0
+        words += ["--pace", f"subflows {task.subflows} ahead {settings.block} hold {hold}"]
         brackets = f"[{task.target}]" if task.family == 6 else task.target
         words = [f"{brackets}:{task.port}", "--send", str(task.size), "--timeout", str(PATIENCE), *words]
     else:

@@ -19,7 +19,7 @@ from testbed.oracle import kernel, network
 from testbed.oracle.cells import Cell
 from testbed.oracle.outcome import End, Outcome, differences
 from testbed.oracle.peers import PATIENCE, Peer, Settings, Task
-from testbed.oracle.scenarios import SCENARIOS, Unsupported
+from testbed.oracle.scenarios import DOOR, SCENARIOS, Scenario, Unsupported
 
 SIZE = 10_000_000  # bytes each way
 QUICK_SIZE = 1_000_000
@@ -35,7 +35,7 @@ def run_cells(cells: Sequence[Cell], size: int = SIZE) -> Iterator[Outcome]:
     """Each as it ends. MachineError where the kernel has no MPTCP."""
     kernel.check()
     lab: Lab | None = None
-    ports = itertools.count(_FIRST_PORT)
+    ports = itertools.count(_FIRST_PORT, 2)  # and each cell's DOOR behind its own
     with ExitStack() as stack:
         for cell in cells:
             if lab is None:
@@ -59,15 +59,11 @@ def run_cell(lab: Lab, cell: Cell, port: int, size: int) -> Outcome:
         subflows,
         cell.checksum,
         cell.cookies,
-        scenario.client(cell),
-        scenario.server(cell),
+        _with_door(scenario.client(cell), port + 1),
+        _with_door(scenario.server(cell), port + 1),
     )
     if scenario.midway is not None:
-        if (cell.client, cell.server) == ("ours", "ours"):  # nobody holds still: it must not be over too soon
-            size = max(size, SIZE)
-            task = replace(task, size=size)
-        linux = [side for side in SIDES if cell.stack(side) == "linux"]
-        task = replace(task, pause=size // 2 if linux else size // 4, pauses=linux[0] if linux else "")
+        task = replace(task, pause=size // 2, pauses=_who_pauses(cell, scenario))
     stage = _Stage(lab, cell, task)
     try:
         ends = stage.play()
@@ -81,6 +77,16 @@ def run_cell(lab: Lab, cell: Cell, port: int, size: int) -> Outcome:
     seconds = ends["client"].seconds
     goodput = ends["client"].received * 8 / seconds if seconds else 0.0
     return Outcome(cell, ends, tuple(found), seconds=time.monotonic() - began, goodput=goodput)
+
+
+def _who_pauses(cell: Cell, scenario: Scenario) -> str:
+    """A Linux end, the one that acts if it can be. Our server never does."""
+    sides = sorted(SIDES, key=lambda side: side != scenario.actor)
+    return next((side for side in sides if cell.stack(side) == "linux"), "client")
+
+
+def _with_door(settings: Settings, port: int) -> Settings:
+    return replace(settings, endpoints=tuple(one.replace(DOOR, str(port)) for one in settings.endpoints))
 
 
 class _Stage:
@@ -110,8 +116,7 @@ class _Stage:
         if midway is not None:
             self._wait_midway(arrived)
             midway(self)
-            if self.task.pauses and self.peers[self.task.pauses].process.poll() is None:
-                self.peers[self.task.pauses].tell("go")
+            self.peers[self.task.pauses].tell("go")
         ends = {"client": self.peers["client"].account()}
         if not ends["client"].verdict:
             self.peers["server"].interrupt()  # nobody will come
@@ -137,10 +142,10 @@ class _Stage:
         return self._settings(side).limits
 
     def _wait_midway(self, arrived: int) -> None:
-        if self.task.pauses:
+        if self.cell.stack(self.task.pauses) == "linux":
             self.peers[self.task.pauses].wait_midway()
             return
-        deadline = time.monotonic() + PATIENCE  # two ends of ours: by what the server's cables have carried
+        deadline = time.monotonic() + PATIENCE  # our client: by what the server's cables have carried
         while kernel.bytes_in(self.pids["server"]) - arrived < self.task.pause:
             if time.monotonic() > deadline or self.peers["client"].process.poll() is not None:
                 raise RunFailed("half of the bytes never arrived")

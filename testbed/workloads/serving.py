@@ -217,6 +217,11 @@ class Serving:
     def handle_timeout(self, now: int, endpoint: Endpoint) -> None:
         pass
 
+    def stop(self, now: int, endpoint: Endpoint) -> None:
+        """The user has had enough."""
+        for number in list(self._open):
+            endpoint.abort(now, number)
+
     def handle_event(self, now: int, endpoint: Endpoint, event: Event) -> None:
         number = event.connection
         if isinstance(event, Accepted):

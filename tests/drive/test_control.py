@@ -73,6 +73,22 @@ def test_lines_come_in_pieces_and_nonsense_changes_nothing(capsys: pytest.Captur
     assert "'nonsense'" in capsys.readouterr().err
 
 
+def test_go_is_for_a_client_that_holds() -> None:
+    acted: list[object] = []
+
+    class Host:
+        def act(self, now: int, action: object) -> None:
+            acted.append(action)
+
+    def go(now: int, endpoint: Endpoint) -> None:
+        pass
+
+    Control(Host(), lambda: 5, go).hear(b"go\n")  # type: ignore[arg-type]
+    assert acted == [go]
+    with pytest.raises(UserError, match="'go'"):
+        parse("go")
+
+
 def test_a_real_host_takes_them_at_any_time() -> None:
     arguments = ClientArguments("10.0.0.2", bind=("10.0.0.1",))
     app = OneConnection(
