@@ -310,16 +310,22 @@ class Pair:
     def settle(self, side: Side) -> None:
         """The order of calls that every driver keeps: events, then segments, then the timer."""
         side.take_events()
+        before = len(self.crossings)
         while (segment := side.endpoint.poll_transmit(self.now)) is not None:
             self._transmit(segment)
+            assert len(self.crossings) - before < MOST_SEGMENTS, f"{side.name} never has enough of sending"
         side.take_events()
         side.armed = side.endpoint.poll_timeout()
 
     def _transmit(self, segment: Segment) -> None:
         frame = self._through(segment)
         segment = frame.value
-        target = self.server if segment.dst in self.server.addresses else self.client
-        way = "up" if target is self.server else "down"
+        way = "up" if segment.src in self.client.addresses else "down"
+        target = self.server if way == "up" else self.client
+        self.counted[way] += 1
+        if self.lose is not None and self.lose(way, self.counted[way], segment):
+            self.crossings.append(Crossing(self.now, way, segment, "dropped: lose()"))
+            return
         assert segment.dst in target.addresses, f"nobody has the address {segment.dst.hex()}"
         key = (segment.src, segment.dst)
         if key not in self.directions:
@@ -327,10 +333,6 @@ class Pair:
             params = self.links.get(key, self.params[way])
             self.directions[key] = Direction(name, params, stream(self.seed, "link", name))
         direction = self.directions[key]
-        self.counted[way] += 1
-        if self.lose is not None and self.lose(way, self.counted[way], segment):
-            self.crossings.append(Crossing(self.now, way, segment, "dropped: lose()"))
-            return
         fate = ""
         if self.rewrite is not None:
             changed = self.rewrite(way, self.counted[way], segment)

@@ -31,6 +31,7 @@ class AddressBook:
     __slots__ = (
         "announced",
         "deny_join_initial",
+        "initial_again",
         "known",
         "plan_due",
         "settle_at",
@@ -45,6 +46,7 @@ class AddressBook:
         self.tried: set[tuple[bytes, bytes, int]] = set()  # local, remote, port: joins begun
         self.withdrawn: set[int] = set()  # IDs of ours that the peer was told to forget
         self.deny_join_initial = False  # the peer's C flag (RFC 8684 §3.1)
+        self.initial_again = False  # the first subflow's own pair of addresses may be joined
         self.plan_due = False  # something happened that the path manager wants to know of
         self.settle_at: int | None = None  # until then announcements of the peer are waited for
         self.settled = False

@@ -8,12 +8,24 @@ Read first: RFC 8684 §3.3.8, §3.4; RFC 6824 §3.4 for the forms of v0 and the 
 from __future__ import annotations
 
 import hmac as constant_time
+import ipaddress
+from dataclasses import replace
 
 from testbed.mptcp.address_book import MOST_KNOWN, Announced
 from testbed.mptcp.connection import Connection, Mode
 from testbed.mptcp.join import Place, extra_subflows
 from testbed.mptcp.keys import add_addr_hmac
-from testbed.mptcp.paths import Announce, Flag, Join, Known, View, endpoint_of, wanted
+from testbed.mptcp.paths import (
+    Announce,
+    Flag,
+    Join,
+    Known,
+    LocalEndpoint,
+    View,
+    endpoint_of,
+    endpoints_of,
+    wanted,
+)
 from testbed.mptcp.paths import Subflow as PathSubflow
 from testbed.mptcp.reasons import Reason
 from testbed.mptcp.subflow import Subflow
@@ -43,6 +55,7 @@ def view_of(conn: Connection, addresses: tuple[bytes, ...]) -> View:
         attempted=frozenset(book.tried),
         deny_join_initial=book.deny_join_initial,
         settled=book.settled,
+        initial_again=book.initial_again,
     )
 
 
@@ -113,6 +126,23 @@ def withdraw(conn: Connection, now: int, numbers: tuple[int, ...]) -> None:
             return
 
 
+def add_endpoint(conn: Connection, endpoint: LocalEndpoint, addresses: tuple[bytes, ...]) -> None:
+    """An endpoint is new or back: what its words ask for is wanted (again)."""
+    book, place = conn.book, (endpoint.address, endpoint.port)
+    others = list(endpoints_of(conn.paths, view_of(conn, addresses)))
+    before = next((one for one in others if (one.address, one.port) == place), None)
+    if before is not None:
+        others.remove(before)
+        endpoint = replace(endpoint, id=endpoint.id or before.id)
+    conn.paths = replace(conn.paths, endpoints=(*others, endpoint))
+    initial = endpoint.address == conn.local[0]
+    book.withdrawn -= {one.id for one in conn.paths.endpoints or () if one.address == endpoint.address}
+    book.withdrawn -= {0} if initial else set()
+    book.initial_again = book.initial_again or initial
+    book.tried = {one for one in book.tried if one[0] != endpoint.address}
+    book.plan_due = True
+
+
 def set_backup(conn: Connection, sub: Subflow, backup: bool) -> None:
     """Ask the peer to use this subflow only when no other works, or to use it again (RFC 8684 §3.3.8)."""
     sub.backup_here = backup
@@ -124,6 +154,15 @@ def _signal(conn: Connection, sub: Subflow, option: Option, counter: str) -> Non
     if len(sub.signals) < MOST_SIGNALS:
         sub.signals.append(option)
         conn.context.count(counter)
+    else:
+        conn.context.count(f"{counter}Drop")
+
+
+def _is_host(address: bytes, ours: bytes) -> bool:
+    """Whether an announced address can be a host's at all: nobody joins a multicast group, nor this host."""
+    ip = ipaddress.ip_address(address)
+    nobody = ip.is_multicast or ip.is_unspecified or address == b"\xff" * 4
+    return not nobody and ip.is_loopback == ipaddress.ip_address(ours).is_loopback
 
 
 def take_add_addr(conn: Connection, sub: Subflow, option: AddAddr) -> None:
@@ -147,6 +186,9 @@ def take_add_addr(conn: Connection, sub: Subflow, option: AddAddr) -> None:
         if option.hmac is None or not constant_time.compare_digest(option.hmac, mac):
             conn.context.count("AddAddrDrop")
             return
+    if not _is_host(option.address, conn.local[0]):
+        conn.context.count("AddAddrDrop")
+        return
     conn.context.count("AddAddr")
     known = book.known.get(option.address_id)
     if known is None and len(book.known) < MOST_KNOWN:

@@ -68,6 +68,8 @@ def _data_fin_timeout(conn: Connection, now: int) -> None:
 def advance(conn: Connection, now: int) -> None:
     """Queue the subflows' FINs when their time has come; notice when everything is over."""
     sender = conn.sender
+    if conn.finished or conn.both_done:
+        _end_fin_wait(conn, now)
     if conn.finished:
         return
     if sender.fin_acked or (conn.confirmed and not sender.fin_sent):
@@ -76,17 +78,29 @@ def advance(conn: Connection, now: int) -> None:
     for sub in conn.subflows:
         if sub.alive:
             continue
-        if sub.tcb.fin_queued and (conn.mode is Mode.TCP or conn.both_done):
+        if sub.tcb.fin_queued and (conn.both_done if conn.mode is Mode.MPTCP else said_all(conn)):
             conn.finish_clean(now)
             return
-        if sub.closed_because is Reason.NONE and conn.mode is Mode.MPTCP:
+        if sub.closed_because is Reason.NONE:
             conn.lose(now, sub, Reason.SUBFLOW_FINISHED)
+
+
+def _end_fin_wait(conn: Connection, now: int) -> None:
+    """All was said above: a subflow waits for the peer's FIN as long as in TIME-WAIT, not for ever. Before
+    that a FIN is only half of a close (RFC 9293 §3.6)."""
+    for sub in conn.subflows:
+        if sub.tcb.state is State.FIN_WAIT_2 and sub.tcb.time_wait_at is None:
+            sub.tcb.time_wait_at = now + conn.config.time_wait
+
+
+def said_all(conn: Connection) -> bool:
+    """The application has closed, and all that it wrote is with a subflow."""
+    return conn.sender.fin_queued and not conn.sender.unmapped
 
 
 def queue_fin(conn: Connection) -> None:
     """The subflows' FINs. Plain TCP: behind the data. MPTCP: when both DATA_FINs have been acknowledged."""
-    sender = conn.sender
-    if not sender.fin_queued or sender.unmapped or not (conn.mode is Mode.TCP or conn.both_done):
+    if not said_all(conn) or not (conn.mode is Mode.TCP or conn.both_done):
         return
     for sub in conn.subflows:
         if sub.usable and sub.alive and sub.tcb.state is not State.SYN_RECEIVED:
@@ -94,8 +108,9 @@ def queue_fin(conn: Connection) -> None:
 
 
 def retire(conn: Connection, sub: Subflow) -> None:
-    """Close this subflow alone: no new data on it, a FIN behind what it carries."""
-    if sub.alive and not sub.leaving:
+    """Close this subflow alone: no new data on it, a FIN behind what it carries. In plain TCP that would cut
+    the stream."""
+    if conn.mode is Mode.MPTCP and sub.alive and not sub.leaving:
         sub.leaving = sub.tcb.fin_queued = True
         conn.assign_due = True
 
@@ -160,6 +175,7 @@ def timed_out(conn: Connection, now: int) -> None:
         conn.reset(now, conn.linger_reason)
     conn.book.timed_out(now)
     addresses.announce(conn, now)
+    advance(conn, now)
 
 
 def _subflow_timed_out(conn: Connection, sub: Subflow, now: int) -> None:

@@ -8,6 +8,7 @@ Read first: RFC 8684 §3.1, §3.3.3, §3.5.
 
 from __future__ import annotations
 
+from collections import deque
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,7 @@ from testbed.mptcp.wire import Dss, MpFastclose, Option
 if TYPE_CHECKING:
     from testbed.mptcp.fast_open import Opening, Welcome
 
+MOST_PAST = 64  # closed subflows whose reports are kept
 NEVER_ON_A_WIRE = (State.CLOSED, State.SYN_SENT, State.TIME_WAIT)
 
 
@@ -56,7 +58,6 @@ class Connection:
         "data_rto_at",
         "data_rto_attempts",
         "early_dss",
-        "ever_joined",
         "failed",
         "fallback_reason",
         "fastclose_at",
@@ -67,6 +68,7 @@ class Connection:
         "first_capable_length",
         "first_data",
         "group",
+        "joined",
         "linger_at",
         "linger_reason",
         "local",
@@ -125,8 +127,8 @@ class Connection:
         self.first = Subflow(0, tcb, initiated=role == "client")
         self.subflows = [self.first]
         self.next_index = 1
-        self.past: list[SubflowReport] = []
-        self.ever_joined = False
+        self.past: deque[SubflowReport] = deque(maxlen=MOST_PAST)
+        self.joined = 0  # further subflows that have opened so far
         self.failed = False  # a checksum was wrong and the peer was told: no more subflows
         self.paths = paths
         self.book = AddressBook()
@@ -150,7 +152,7 @@ class Connection:
         self.peer_dsn_8 = False
         self.first_capable_length: int | None = None
         # Data.
-        self.sender, self.receiver = DataSender(), DataReceiver()
+        self.sender, self.receiver = DataSender(), DataReceiver(self.config.receive_buffer)
         self.scheduler = SCHEDULERS[mptcp.scheduler]()
         self.assign_due = False  # data may wait, or room may have appeared
         self.want_space = False
@@ -232,14 +234,14 @@ class Connection:
 
     def announce_subflow(self, now: int, sub: Subflow) -> None:
         """It may carry data from now on."""
+        self.joined += 1
         sub.usable = sub.opened = True
         self.linger_at = None
         self.assign_due = True
         where = f"{sub.index} {'by us' if sub.initiated else 'by the peer'}"
         self.context.trace(now, self.number, "subflow", where)
-        self.context.events.append(
-            events.SubflowOpened(self.number, sub.index, sub.tcb.local, sub.tcb.remote, sub.backup)
-        )
+        opened = events.SubflowOpened(self.number, sub.index, sub.tcb.local, sub.tcb.remote, sub.backup)
+        self.context.events.append(opened)
 
     def reset_subflow(self, now: int, sub: Subflow, reason: Reason, options: tuple[Option, ...] = ()) -> None:
         """Send a RST on this subflow and go on with the others, if there are any."""
@@ -256,7 +258,7 @@ class Connection:
         self._close_subflow(now, sub, reason)
         if self.finished or any(other.alive for other in self.subflows):
             return
-        if self.mode is Mode.MPTCP and self.ever_joined and not self.both_done:
+        if self.mode is Mode.MPTCP and self.joined and not self.both_done:
             if self.linger_at is None:
                 self.linger_at = now + self.mptcp.close_timeout
                 self.linger_reason = reason
@@ -357,10 +359,9 @@ class Connection:
     def describe(self, verdict: Verdict | None = None, reason: Reason | None = None) -> ConnectionReport:
         if self.report is not None:
             return self.report
-        open_now = [sub.describe() for sub in self.subflows if sub.opened or not sub.index]
-        if self.first not in self.subflows:
-            open_now.append(self.first.describe())
-        paths = tuple(sorted((*self.past, *open_now), key=lambda one: one.index))
+        open_now = [self.first, *[sub for sub in self.subflows if sub.opened and sub.index]]
+        paths = (*self.past, *[sub.describe() for sub in open_now])
+        paths = tuple(sorted(paths, key=lambda one: one.index))
         return ConnectionReport(
             profile=self.profile.value,
             role=self.role,
@@ -374,7 +375,7 @@ class Connection:
             remote_token=self.remote_token,
             bytes_sent=self.sender.end - 1,
             bytes_received=self.receiver.total,
-            subflows=len(paths),
+            subflows=1 + self.joined,
             closed_by=self.closed_by,
             retransmits=sum(path.retransmits for path in paths),
             srtt=self.first.tcb.rtt.srtt,

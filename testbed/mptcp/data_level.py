@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from collections import deque
 
-from testbed.mptcp.ranges import RangeSet, Reassembly, SendBuffer
+from testbed.mptcp.ranges import GATHERED, RangeSet, Reassembly, SendBuffer
+
+TINY = 256  # bytes
 
 
 class DataSender:
@@ -68,11 +70,11 @@ class DataReceiver:
 
     __slots__ = ("_queue", "adv", "fin", "fin_taken", "first", "queued", "reassembly", "total")
 
-    def __init__(self) -> None:
-        self.reassembly = Reassembly(1)
+    def __init__(self, window: int) -> None:
+        self.reassembly = Reassembly(1, window)
         self.first = 1  # the first byte that is mapped
         self.adv = 1
-        self._queue: deque[bytes] = deque()
+        self._queue: deque[bytes | bytearray] = deque()
         self.queued = 0  # in order, not read yet
         self.total = 0  # ever put in order
         self.fin: int | None = None  # offset of the peer's DATA_FIN
@@ -92,10 +94,30 @@ class DataReceiver:
         """Bytes from `offset`; how many are newly in order."""
         ready = self.reassembly.insert(offset, data)
         if ready:
-            self._queue.append(ready)
+            self._keep(ready)
             self.queued += len(ready)
             self.total += len(ready)
         return len(ready)
+
+    def _keep(self, ready: bytes) -> None:
+        """For the application. Tiny pieces are gathered: each would cost more than its bytes."""
+        queue = self._queue
+        if len(ready) >= TINY:
+            queue.append(ready)
+        elif queue and isinstance(last := queue[-1], bytearray) and len(last) < GATHERED:
+            last += ready
+        else:
+            queue.append(bytearray(ready))
+
+    def ends_at(self, offset: int, window: int) -> bool:
+        """The peer's DATA_FIN. False when it contradicts what came before: another DATA_FIN, or data where
+        it says that there is none; or lies beyond the window. The first word counts (RFC 8684 §3.3.1)."""
+        if self.fin is not None:
+            return offset == self.fin
+        if not self.reassembly.end <= offset <= self.next + window:
+            return False
+        self.fin = offset
+        return True
 
     def take_fin(self) -> bool:
         """True once, when everything before the DATA_FIN has arrived."""
@@ -106,7 +128,7 @@ class DataReceiver:
         return True
 
     def read(self, most: int) -> bytes:
-        taken: list[bytes] = []
+        taken: list[bytes | bytearray] = []
         while self._queue and most > 0:
             piece = self._queue[0]
             if len(piece) <= most:
@@ -117,4 +139,5 @@ class DataReceiver:
             taken.append(piece)
             most -= len(piece)
             self.queued -= len(piece)
-        return taken[0] if len(taken) == 1 else b"".join(taken)
+        first = taken[0] if len(taken) == 1 else b""
+        return first if isinstance(first, bytes) and first else b"".join(taken)

@@ -36,9 +36,8 @@ def take_dss(conn: Connection, sub: Subflow, now: int, segment: Segment, dss: Ds
     length = dss.length
     if dss.data_fin:
         length -= 1  # the DATA_FIN is the mapping's last octet (RFC 8684 §3.3.3)
-        fin = data + length
-        if conn.receiver.fin is None and fin >= conn.receiver.next:
-            conn.receiver.fin = fin
+        if not conn.receiver.ends_at(data + length, conn.config.receive_buffer):
+            conn.context.count("DSSNotMatching")
         conn.fin_ack_due = True  # acknowledged even when seen before: our DATA_ACK may be lost
     if length > 0:
         ssn = _ssn_offset(sub, dss.ssn)

@@ -19,7 +19,7 @@ from collections.abc import Callable
 
 from testbed.mptcp import closing, join, join_cookies
 from testbed.mptcp.active_open import active_open
-from testbed.mptcp.addresses import place_of, plan, set_backup, withdraw
+from testbed.mptcp.addresses import add_endpoint, place_of, plan, set_backup, withdraw
 from testbed.mptcp.capable import find_capable
 from testbed.mptcp.config import ClientConfig, ServerConfig
 from testbed.mptcp.connection import Connection
@@ -38,7 +38,7 @@ from testbed.mptcp.listener import (
     tcb_for_syn,
 )
 from testbed.mptcp.outgoing import next_segment
-from testbed.mptcp.paths import Join
+from testbed.mptcp.paths import Join, LocalEndpoint
 from testbed.mptcp.reasons import Reason
 from testbed.mptcp.report import ConnectionReport
 from testbed.mptcp.subflow import Subflow
@@ -165,6 +165,14 @@ class Endpoint:
         withdraw(conn, now, (address_id,))
         self._table.touch(conn)
 
+    def add_endpoint(self, now: int, connection: int, endpoint: LocalEndpoint) -> None:
+        """An address of ours is new, or back: what its words ask for is tried (again). Where the last
+        subflow is gone, a new one still saves the connection (break-before-make)."""
+        conn = self._table.by_number[connection]
+        add_endpoint(conn, endpoint, self._addresses)
+        self._plan(conn, now)
+        self._table.touch(conn)
+
     @property
     def connections(self) -> tuple[int, ...]:
         """The numbers of those that are not forgotten, in the order of their beginning."""
@@ -251,8 +259,8 @@ class Endpoint:
     ) -> None:
         context = self._context
         conn = self._table.by_number.get(context.tokens.get(option.token, 0))
-        join.count_syn(context, conn, option, segment.dport)
-        code = join.refusal(conn)
+        code = join.refusal(conn, (segment.dst, segment.dport))
+        join.count_syn(context, conn, option, segment.dport, refused=code is not None)
         if conn is None or code is not None:
             context.answer_reset(segment, join.reset_options(conn, code or RST_MPTCP_ERROR))
             return

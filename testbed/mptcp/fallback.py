@@ -27,6 +27,7 @@ class Observation(Enum):
     SYNACK_WITHOUT_CAPABLE = "SYN/ACK without a usable MP_CAPABLE"
     SYNACK_OTHER_VERSION = "SYN/ACK with a version that was not offered"
     SYNACK_TO_PLAIN_SYN = "SYN/ACK for a SYN that was resent without MP_CAPABLE"
+    SIMULTANEOUS_OPEN = "a SYN in answer to our SYN"
     PEER_WANTS_CHECKSUM = "the peer asks for checksums and this host refuses them"
     SYN_WITHOUT_CAPABLE = "SYN without an MP_CAPABLE that an offered profile speaks"
     TOKEN_IN_USE = "token already in use"
@@ -84,11 +85,11 @@ VANISHED_AFTER = 3  # acknowledgements in a row; one alone may be a peer that sa
 def decide(observation: Observation, situation: Situation) -> Decision:
     """The whole fallback table (RFC 8684 §3.7 unless a row says otherwise)."""
     if situation.failed:
-        return _after_a_failure(observation)
+        return _after_a_failure(observation, situation)
     return _RULES[observation](situation)
 
 
-def _after_a_failure(observation: Observation) -> Decision:
+def _after_a_failure(observation: Observation, situation: Situation) -> Decision:
     """The peer decides, by its infinite mapping or whatever else of plain TCP comes from it.
 
     Until then DSS goes on both ways: Linux 6.18 sends no more if our infinite mapping comes before its own,
@@ -98,6 +99,8 @@ def _after_a_failure(observation: Observation) -> Decision:
         return _TELL_BY_MP_FAIL  # once more: the first may be lost
     if observation is Observation.MP_FAIL:
         return STAY  # the echo
+    if not situation.contiguous:
+        return _reset(situation, Reason.CHECKSUM_FAILED, RST_MIDDLEBOX)
     return Decision(Action.FALL_BACK, Reason.CHECKSUM_FAILED, send_infinite=True)
 
 
@@ -176,6 +179,7 @@ _RULES: dict[Observation, Callable[[Situation], Decision]] = {
     Observation.SYNACK_WITHOUT_CAPABLE: _fall_back(Reason.NO_CAPABLE_IN_SYNACK),
     Observation.SYNACK_OTHER_VERSION: _fall_back(Reason.VERSION_NOT_OFFERED),
     Observation.SYNACK_TO_PLAIN_SYN: _fall_back(Reason.SYN_RETRIES_EXHAUSTED),
+    Observation.SIMULTANEOUS_OPEN: _fall_back(Reason.SIMULTANEOUS_OPEN),
     Observation.PEER_WANTS_CHECKSUM: _fall_back(Reason.CHECKSUM_REFUSED),
     Observation.SYN_WITHOUT_CAPABLE: _fall_back(Reason.NO_CAPABLE_IN_SYN),
     Observation.TOKEN_IN_USE: _fall_back(Reason.TOKEN_COLLISION),

@@ -83,6 +83,7 @@ def segment_arrived(conn: Connection, sub: Subflow, now: int, segment: Segment) 
     """Everything that one segment does to a connection."""
     signals = Signals.of(segment)
     tcb = sub.tcb
+    tcb.crowded = sub.receive_mappings.full
     arrival = segment_arrives(tcb, now, segment, not _is_signal(conn, signals))
     if arrival.reset:
         _reset_by_peer(conn, sub, now, signals)
@@ -100,7 +101,9 @@ def segment_arrived(conn: Connection, sub: Subflow, now: int, segment: Segment) 
         return
     if arrival.established:
         _established(conn, sub, now, segment, signals, arrival)
-    elif sub.join is not None and not segment.flags & SYN and sub.initiated:
+    elif segment.flags & SYN:
+        _crossed(conn, sub, now)
+    elif sub.join is not None and sub.initiated:
         join.answer_arrived(conn, sub, now)
     elif signals.join_ack is not None and sub.join is not None:
         tcb.ack_now = True  # the peer has not heard from us yet
@@ -164,13 +167,23 @@ def _established(
         conn.context.events.append(events.Accepted(conn.number, conn.local, conn.remote))
 
 
+def _crossed(conn: Connection, sub: Subflow, now: int) -> None:
+    """Simultaneous open (RFC 9293 §3.5): the peer's SYN is no answer to ours. MP_CAPABLE and MP_JOIN need
+    one side that asks and one that answers."""
+    if sub.join is not None:
+        join.give_up(conn, sub, now, Reason.JOIN_REFUSED)
+    elif conn.mode is Mode.NEGOTIATING:
+        conn.context.count("SimultConnectFallback")
+        observe(conn, now, sub, Observation.SIMULTANEOUS_OPEN)
+
+
 def _handshake_and_signals(
     conn: Connection, sub: Subflow, now: int, segment: Segment, signals: Signals, arrival: Arrival
 ) -> None:
     if conn.mode is Mode.NEGOTIATING and conn.role == "server":
         negotiating.third_packet_arrived(conn, now, segment, signals.capable, signals.dss, arrival)
-    if conn.mode is not Mode.MPTCP:
-        return
+    if conn.mode is not Mode.MPTCP or segment.flags & SYN or not sub.usable:
+        return  # what comes before the HMAC says nothing to the connection
     if signals.fastclose is not None and signals.fastclose.receiver_key == conn.local_key:
         conn.context.count("MPFastcloseRx")
         conn.reset(now, Reason.FASTCLOSE_RECEIVED)

@@ -42,28 +42,35 @@ def begin(conn: Connection, tcb: Tcb, join: Join) -> Subflow:
     return sub
 
 
-def refusal(conn: Connection | None) -> int | None:
+def refusal(conn: Connection | None, to: tuple[bytes, int] | None = None) -> int | None:
     """Why a SYN with MP_JOIN gets a RST: a code of MP_TCPRST; None: it is welcome.
 
-    No DSS on the first subflow yet: the peer cannot know that the keys have arrived (RFC 8684 §3.2).
+    No DSS on the first subflow yet: the peer cannot know that the keys have arrived (RFC 8684 §3.2). `to`:
+    the address and port that are joined; those of the first subflow may be closed (§3.1, flag C).
     """
     if conn is None or conn.finished or conn.mode is not Mode.MPTCP or not conn.peer_dss_seen or conn.failed:
         return RST_MPTCP_ERROR
-    if conn.mptcp.deny_join:
+    denied = conn.mptcp.deny_join_initial and conn.speech.sha256 and to == conn.local
+    if conn.mptcp.deny_join or denied:
         return RST_PROHIBITED
     if extra_subflows(conn) >= conn.paths.limits.subflows:
         return RST_RESOURCES
     return None
 
 
-def count_syn(context: Context, conn: Connection | None, option: MpJoinSyn, port: int) -> None:
+def count_syn(
+    context: Context, conn: Connection | None, option: MpJoinSyn, port: int, *, refused: bool
+) -> None:
     """Every SYN with MP_JOIN, whatever comes of it; those to a port of their own once more."""
     context.count("MPJoinSynRx")
     if option.backup:
         context.count("MPJoinSynBackupRx")
     if conn is None:
         context.count("MPJoinNoTokenFound")
-    elif port != conn.local[1]:
+        return
+    if refused:
+        context.count("MPJoinRejected")
+    if port != conn.local[1]:
         context.count("MPJoinPortSynRx")
 
 
@@ -121,7 +128,7 @@ def synack_arrived(conn: Connection, sub: Subflow, now: int, option: MpJoinSynAc
     join = sub.join
     assert join is not None
     if option is None:
-        _give_up(conn, sub, now, Reason.JOIN_REFUSED)
+        give_up(conn, sub, now, Reason.JOIN_REFUSED)
         return
     join.remote_nonce = option.nonce
     conn.context.count("MPJoinSynAckRx")
@@ -131,7 +138,7 @@ def synack_arrived(conn: Connection, sub: Subflow, now: int, option: MpJoinSynAc
         conn.context.count("MPJoinPortSynAckRx")
     if not constant_time.compare_digest(option.hmac, _peer_hmac(conn, join)[:SYNACK_HMAC_BYTES]):
         conn.context.count("MPJoinSynAckHMacFailure")
-        _give_up(conn, sub, now, Reason.JOIN_HMAC_WRONG)
+        give_up(conn, sub, now, Reason.JOIN_HMAC_WRONG)
         return
     sub.backup_there, sub.remote_id = option.backup, option.address_id
     join.ack_due = sub.tcb.ack_now = True
@@ -142,16 +149,15 @@ def third_ack_arrived(conn: Connection, sub: Subflow, now: int, option: MpJoinAc
     join = sub.join
     assert join is not None
     if option is None:
-        _give_up(conn, sub, now, Reason.JOIN_REFUSED)
+        give_up(conn, sub, now, Reason.JOIN_REFUSED)
         return
     if not constant_time.compare_digest(option.hmac, _peer_hmac(conn, join)[:ACK_HMAC_BYTES]):
         conn.context.count("MPJoinAckHMacFailure")
-        _give_up(conn, sub, now, Reason.JOIN_HMAC_WRONG)
+        give_up(conn, sub, now, Reason.JOIN_HMAC_WRONG)
         return
     conn.context.count("MPJoinAckRx")
     if sub.tcb.local[1] != conn.local[1]:
         conn.context.count("MPJoinPortAckRx")
-    conn.ever_joined = True
     conn.announce_subflow(now, sub)
     sub.tcb.ack_now = True
 
@@ -161,7 +167,6 @@ def answer_arrived(conn: Connection, sub: Subflow, now: int) -> None:
     assert sub.join is not None
     if sub.join.remote_nonce is not None and not sub.usable:
         sub.join.ack_at = None
-        conn.ever_joined = True
         conn.announce_subflow(now, sub)
 
 
@@ -172,12 +177,12 @@ def timed_out(conn: Connection, sub: Subflow, now: int) -> None:
         return
     join.ack_at = None
     if join.acks >= MOST_ACKS:
-        _give_up(conn, sub, now, Reason.DATA_TIMED_OUT)
+        give_up(conn, sub, now, Reason.DATA_TIMED_OUT)
     else:
         join.ack_due = sub.tcb.ack_now = True
 
 
-def _give_up(conn: Connection, sub: Subflow, now: int, reason: Reason) -> None:
+def give_up(conn: Connection, sub: Subflow, now: int, reason: Reason) -> None:
     conn.reset_subflow(now, sub, reason, reset_options(conn, RST_MPTCP_ERROR))
 
 

@@ -42,15 +42,21 @@ class Mapping:
 class MappingTable:
     """Mappings of one direction of one subflow, by subflow offset."""
 
-    __slots__ = ("_floor", "_mappings", "_starts")
+    __slots__ = ("_floor", "_mappings", "_most", "_starts")
 
-    def __init__(self) -> None:
-        self._floor = 0  # what ends here or before is history
+    def __init__(self, most: int | None = None) -> None:
+        """`most`: of a peer, who may declare what never comes."""
+        self._most = most
+        self._floor = 1  # what ends here or before is history: the SYN, and what was forgotten
         self._starts: list[int] = []
         self._mappings: list[Mapping] = []
 
     def __len__(self) -> int:
         return len(self._starts)
+
+    @property
+    def full(self) -> bool:
+        return self._most is not None and len(self._starts) >= self._most
 
     def at(self, ssn: int) -> Mapping | None:
         index = bisect_right(self._starts, ssn) - 1
@@ -68,7 +74,8 @@ class MappingTable:
     def add(self, mapping: Mapping) -> bool:
         """False when it contradicts what is known: mappings are immutable (RFC 8684 §3.3.1).
 
-        A repetition is fine, also of a part that has been forgotten.
+        A repetition is fine, also of a part that has been forgotten. Once it is full, only what comes
+        before all others is kept.
         """
         if mapping.length is not None and mapping.ssn + mapping.length <= self._floor:
             return True
@@ -85,8 +92,9 @@ class MappingTable:
             following = self._mappings[index]
             if mapping.length is None or mapping.ssn + mapping.length > following.ssn:
                 return False
-        self._starts.insert(index, mapping.ssn)
-        self._mappings.insert(index, mapping)
+        if not (self.full and index):
+            self._starts.insert(index, mapping.ssn)
+            self._mappings.insert(index, mapping)
         return True
 
     def declare_infinite(self, ssn: int, data: int) -> None:

@@ -14,9 +14,7 @@ from testbed.mptcp.subflow import Subflow
 from testbed.mptcp.wire import MpFail, MpTcpRst, Option
 
 
-def observe(
-    conn: Connection, now: int, sub: Subflow, observation: Observation, contiguous: bool = True
-) -> Decision:
+def observe(conn: Connection, now: int, sub: Subflow, observation: Observation) -> Decision:
     """Report what was seen on a subflow to fallback.py and carry out what it decides."""
     decision = decide(
         observation,
@@ -25,7 +23,7 @@ def observe(
             confirmed=sub.confirmed,
             acknowledged=sub.acknowledged,
             only_subflow=_is_only(conn, sub),
-            contiguous=contiguous,
+            contiguous=_is_contiguous(conn, sub),
             failed=conn.failed,
             unconfirmed_acks=sub.acks_without_data_ack,
             lost_third_ack=conn.lost_third_ack,
@@ -76,6 +74,12 @@ def _is_only(conn: Connection, sub: Subflow) -> bool:
     return not others and not conn.sender.again and not conn.receiver.reassembly.held
 
 
+def _is_contiguous(conn: Connection, sub: Subflow) -> bool:
+    """The subflow's next bytes are the connection's next, or came before: TCP alone can go on from here."""
+    mapping = sub.receive_mappings.at(sub.pending.start)
+    return mapping is None or mapping.data_at(sub.pending.start) <= conn.receiver.next
+
+
 def _fall_back(conn: Connection, now: int, sub: Subflow, decision: Decision) -> None:
     if conn.mode is Mode.TCP:
         return
@@ -85,7 +89,13 @@ def _fall_back(conn: Connection, now: int, sub: Subflow, decision: Decision) -> 
         _send_fail(conn, sub)
     if decision.send_infinite:
         sub.announce_infinite = Mapping(sub.tcb.snd_end, conn.sender.nxt, None)
+    mapping = sub.receive_mappings.at(sub.pending.start)
     conn.run_in_step(sub, sub.tcb.snd_end, sub.pending.start)
+    if mapping is not None:  # a copy of what came before stays a copy
+        at = sub.pending.start
+        sub.receive_mappings.declare_infinite(at, mapping.data_at(at))
+    if not conn.receiver.fin_taken:
+        conn.receiver.fin = None  # TCP's FIN ends the stream now
     conn.mode = Mode.TCP
     conn.fallback_reason = decision.reason
     conn.data_fin_at = conn.data_rto_at = None

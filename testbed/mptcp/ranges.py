@@ -10,6 +10,12 @@ from bisect import bisect_left, bisect_right
 
 SMALL = 1 << 12  # bytes: pieces shorter than this are gathered
 GATHERED = 1 << 16  # into pieces of about so many bytes
+SPARSE, FEWEST = 256, 64  # a piece out of order for so many bytes of window, but never fewer than that
+
+
+def most_pieces(window: int) -> int:
+    """How many pieces, or mappings, are kept of what may come out of order."""
+    return max(window // SPARSE, FEWEST)
 
 
 class SendBuffer:
@@ -70,19 +76,31 @@ class SendBuffer:
 
 
 class Reassembly:
-    """Puts pieces in order. `next` is the first offset still missing.
+    """Puts pieces in order. `next` is the first offset still missing. `window`: bytes that may lie beyond.
 
     Holds no byte twice: of overlapping pieces the first copy wins, at both levels
     (RFC 9293 §3.10.7.4 leaves it open; RFC 8684 §3.3.1 says the first copy of a DSN wins).
+    Small pieces that touch are gathered. Those that do not touch cost more than their bytes, so once they
+    are too many for the window it is `full`, and takes only what is next.
     """
 
-    __slots__ = ("_data", "_starts", "held", "next")
+    __slots__ = ("_data", "_most", "_starts", "held", "next")
 
-    def __init__(self, start: int) -> None:
+    def __init__(self, start: int, window: int) -> None:
         self.next = start
         self.held = 0  # bytes out of order
+        self._most = most_pieces(window)
         self._starts: list[int] = []
-        self._data: list[bytes] = []
+        self._data: list[bytes | bytearray] = []
+
+    @property
+    def full(self) -> bool:
+        return len(self._starts) >= self._most
+
+    @property
+    def end(self) -> int:
+        """Behind the last byte that ever came, in order or not."""
+        return self._starts[-1] + len(self._data[-1]) if self._starts else self.next
 
     def insert(self, offset: int, data: bytes) -> bytes:
         """Takes a piece; gives the bytes now in order (possibly none), starting at the old `next`."""
@@ -108,26 +126,37 @@ class Reassembly:
         while at < end:
             stop = min(end, self._starts[index]) if index < len(self._starts) else end
             if stop > at:
-                piece = data[at - offset : stop - offset]
-                self._starts.insert(index, at)
-                self._data.insert(index, piece)
-                self.held += len(piece)
-                index += 1
+                index = self._keep(index, at, data[at - offset : stop - offset])
             if index < len(self._starts):
                 at = max(at, self._starts[index] + len(self._data[index]))
                 index += 1
             else:
                 at = end
 
+    def _keep(self, index: int, at: int, piece: bytes) -> int:
+        """As the piece `index`, or gathered into the one before; the index behind it."""
+        self.held += len(piece)
+        before = self._data[index - 1] if index else b""
+        touches = index > 0 and self._starts[index - 1] + len(before) == at
+        if touches and len(piece) < SMALL and len(before) < GATHERED:
+            if not isinstance(before, bytearray):
+                self._data[index - 1] = before = bytearray(before)
+            before += piece
+            return index
+        self._starts.insert(index, at)
+        self._data.insert(index, piece)
+        return index + 1
+
     def _take(self) -> bytes:
-        ready: list[bytes] = []
+        ready: list[bytes | bytearray] = []
         while self._starts and self._starts[0] == self.next:
             piece = self._data.pop(0)
             self._starts.pop(0)
             self.next += len(piece)
             self.held -= len(piece)
             ready.append(piece)
-        return ready[0] if len(ready) == 1 else b"".join(ready)
+        first = ready[0] if len(ready) == 1 else b""
+        return first if first and isinstance(first, bytes) else b"".join(ready)
 
     def blocks(self) -> list[tuple[int, int]]:
         """The out-of-order ranges as (start, end), merged, lowest first."""

@@ -52,6 +52,11 @@ class Reason(StrEnum):
         "the peer requires DSS checksums and this host refuses them",
         "RFC 8684 §3.1",
     )
+    SIMULTANEOUS_OPEN = (
+        "simultaneous_open",
+        "both ends opened the connection at once: MP_CAPABLE knows no such handshake",
+        "RFC 8684 §3.1",
+    )
     # Handshake, as the server sees it.
     NO_CAPABLE_IN_SYN = (
         "no_capable_in_syn",

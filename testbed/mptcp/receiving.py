@@ -92,9 +92,14 @@ def _pass_up(conn: Connection, sub: Subflow, data: int, count: int) -> int:
 def _take(conn: Connection, data: int, payload: bytes) -> int:
     """Hand bytes to the data level; how many are newly in order there."""
     receiver = conn.receiver
-    if conn.mode is Mode.MPTCP and data >= receiver.next + conn.config.receive_buffer:
-        conn.context.count("OutOfWindow")  # outside the receive window: dropped, no DATA_ACK (§3.3.4)
-        return 0
+    if conn.mode is Mode.MPTCP:
+        outside = data >= max(receiver.adv, receiver.next + conn.config.receive_buffer)
+        if receiver.fin is not None and data + len(payload) > receiver.fin:
+            payload = payload[: max(receiver.fin - data, 0)]
+        if outside or not payload or (receiver.reassembly.full and data > receiver.next):
+            # Outside the receive window (RFC 8684 §3.3.4) or behind the DATA_FIN: dropped, no DATA_ACK.
+            conn.context.count("NoDSSInWindow")
+            return 0
     if data < receiver.next:
         conn.context.count("DuplicateData")
     elif data > receiver.next:

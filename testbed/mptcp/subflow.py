@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from testbed.mptcp.mapping import Mapping, MappingTable
-from testbed.mptcp.ranges import SendBuffer
+from testbed.mptcp.ranges import SendBuffer, most_pieces
 from testbed.mptcp.reasons import Reason
 from testbed.mptcp.report import SubflowReport
 from testbed.mptcp.tcp.state import SYNCHRONIZED, State
@@ -87,7 +87,8 @@ class Subflow:
         self.plain_syn = False  # the last SYN went out without MP_CAPABLE
         self.answers_synack = False  # the next ACK answers a SYN/ACK
         # Data.
-        self.send_mappings, self.receive_mappings = MappingTable(), MappingTable()
+        self.send_mappings = MappingTable()
+        self.receive_mappings = MappingTable(most_pieces(tcb.config.receive_buffer))
         self.pending = SendBuffer(1)  # in order on the subflow, not yet mapped
         self.carrying: deque[Carried] = deque()  # data sent on it, not DATA_ACKed
         self.overtook = 1  # what slower subflows carry was looked at up to here

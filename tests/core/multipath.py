@@ -9,7 +9,15 @@ from testbed.link import LinkParams
 from testbed.mptcp.config import ClientConfig, Profile, ServerConfig
 from testbed.mptcp.events import SubflowClosed, SubflowOpened
 from testbed.mptcp.paths import Limits, PathsConfig
-from testbed.mptcp.wire import MpJoinAck, MpJoinSyn, MpJoinSynAck, Segment
+from testbed.mptcp.wire import (
+    ACK,
+    MpJoinAck,
+    MpJoinSyn,
+    MpJoinSynAck,
+    Option,
+    Segment,
+    Timestamps,
+)
 from tests.pair import SECOND, Pair, Side
 
 CLIENT = tuple(bytes((10, 0, path, 1)) for path in (1, 2, 3, 4))
@@ -101,3 +109,16 @@ def transfer(pair: Pair, data: bytes, limit: int = 900 * SECOND) -> int:
     pair.run(until=lambda: len(pair.server.inbox.get(connection, b"")) >= done, limit=limit)
     assert pair.server.received()[before:] == data
     return pair.now - began
+
+
+def forged(pair: Pair, way: str, path: int, *options: Option, **fields: Any) -> Segment:
+    """An ACK that the peer must accept on the subflow of this path, counted from 1: behind all that the
+    pretended sender has sent there. `fields` replace what the segment has."""
+    ends = (CLIENT[path - 1], SERVER[path - 1])
+    sent = [one for one in pair.segments(way) if {one.src, one.dst} == set(ends)]
+    if fields.get("payload") is None:
+        fields["payload"] = b""
+    last = max(sent, key=lambda one: (one.seq + one.seq_length - sent[0].seq) & 0xFFFF_FFFF)
+    latest = [one for segment in sent[-1:] for one in segment.options if isinstance(one, Timestamps)]
+    fields = {"seq": (last.seq + last.seq_length) & 0xFFFF_FFFF, "flags": ACK, **fields}
+    return replace(sent[-1], options=(*latest, *options), cut=0, **fields)

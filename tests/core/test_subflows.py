@@ -229,5 +229,5 @@ def test_a_mapping_outside_the_window_is_dropped() -> None:
     dsn = (token_and_idsn(key, sha256=True)[1] + (1 << 24)) & 0xFFFF_FFFF_FFFF_FFFF
     far = Dss(dss.data_ack, True, dsn, True, 2, 4)
     pair.deliver(pair.server, replace(last, payload=b"far!", options=(*last.options[:1], far)))
-    assert pair.server.endpoint.counters["OutOfWindow"] == 1
+    assert pair.server.endpoint.counters["NoDSSInWindow"] == 1
     transfer(pair, PATTERN[:100_000])

@@ -54,6 +54,7 @@ class View:
     peer: tuple[Known, ...] = ()  # by the peer, and not removed since
     attempted: frozenset[tuple[bytes, bytes, int]] = frozenset()  # joins once tried: local, remote, port
     deny_join_initial: bool = False  # the peer's C flag
+    initial_again: bool = False  # the first subflow's local address was gone and is back
     settled: bool = False  # the peer had time to announce its addresses: `pair` waits no longer
 
 
@@ -135,8 +136,9 @@ class _Joins:
         self.peer = [known._replace(port=known.port or view.remote_port) for known in announced]
         self.used = {(one.local, one.remote, one.port) for one in view.subflows} | view.attempted
         reached = {(remote, port) for _, remote, port in self.used}
-        # the first subflow counts as tried even after its end
-        self.used |= {(view.local, view.remote, view.remote_port)}
+        if not view.initial_again:
+            # the first subflow counts as tried even after its end
+            self.used |= {(view.local, view.remote, view.remote_port)}
         others = [known for known in self.peer if not self._is_initial(known)]
         self.accepted = {known.id for known in others if known[1:] in reached}
         self.room = config.limits.subflows - view.extra

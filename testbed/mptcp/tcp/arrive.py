@@ -8,7 +8,7 @@ Read first: RFC 9293 §3.10.7.3-4, RFC 7323 §5, RFC 5961 §3-5.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from testbed.mptcp.config import MILLISECOND, SECOND
 from testbed.mptcp.tcp import tail
@@ -48,6 +48,9 @@ def segment_arrives(tcb: Tcb, now: int, segment: Segment, counts_as_duplicate: b
     """`counts_as_duplicate`: False for ACKs that carry an MPTCP signal (RFC 8684 §3.3.5)."""
     if tcb.state is State.SYN_SENT:
         return _in_syn_sent(tcb, now, segment)
+    if _ends_simultaneous_open(tcb, segment):
+        window = segment.window >> tcb.snd_wscale  # it counts as scaled from here on
+        segment = replace(segment, seq=seq_add(segment.seq, 1), flags=segment.flags & ~SYN, window=window)
     arrival = Arrival(offset=tcb.peer_offset(segment.seq))
     if segment.flags & SYN:
         arrival.offset += 1  # the first byte follows the SYN
@@ -62,6 +65,18 @@ def segment_arrives(tcb: Tcb, now: int, segment: Segment, counts_as_duplicate: b
     arrival.accepted = True
     _text_and_fin(tcb, now, segment, arrival)
     return arrival
+
+
+def _ends_simultaneous_open(tcb: Tcb, segment: Segment) -> bool:
+    """Both have sent a SYN and answered the other's: its SYN/ACK is the ACK of ours (RFC 9293 §3.5, figure
+    8). Answered like a SYN that comes again, the two SYN/ACKs would go to and fro for ever."""
+    return (
+        tcb.state is State.SYN_RECEIVED
+        and segment.flags & (SYN | ACK | RST) == SYN | ACK
+        and segment.seq == tcb.irs
+        and tcb.ack_offset(segment.ack) == 1
+        and not segment.payload
+    )
 
 
 def _in_syn_sent(tcb: Tcb, now: int, segment: Segment) -> Arrival:
@@ -326,6 +341,8 @@ def _text_and_fin(tcb: Tcb, now: int, segment: Segment, arrival: Arrival) -> Non
     end = arrival.offset + len(payload)
     if payload:
         fits = tcb.rcv_adv - arrival.offset
+        if (tcb.crowded or tcb.reassembly.full) and arrival.offset > tcb.rcv_nxt:
+            fits = 0  # it comes again once the first hole is filled
         if len(payload) > fits:
             payload = payload[: max(fits, 0)]
             tcb.ack_now = True

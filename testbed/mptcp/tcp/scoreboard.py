@@ -41,6 +41,7 @@ class Delivered(NamedTuple):
 
 
 _start = attrgetter("start")
+MOST_SPLITS = 4096
 
 
 class Scoreboard:
@@ -50,7 +51,18 @@ class Scoreboard:
     arrived, but not which (RFC 5681 §3.2, RFC 9937 §6).
     """
 
-    __slots__ = ("_hint", "_order", "judged", "lost", "presumed", "ranges", "resent", "sacked", "top")
+    __slots__ = (
+        "_hint",
+        "_order",
+        "_splits",
+        "judged",
+        "lost",
+        "presumed",
+        "ranges",
+        "resent",
+        "sacked",
+        "top",
+    )
 
     def __init__(self) -> None:
         self.ranges: list[Sent] = []
@@ -60,6 +72,7 @@ class Scoreboard:
         self.judged = 0  # below it no range waits for its first judgement (rack.py)
         self._order = 0
         self._hint = 0  # no lost range lies below it
+        self._splits = 0  # about how many ranges there are more than were sent
 
     @property
     def plain(self) -> bool:
@@ -152,6 +165,7 @@ class Scoreboard:
             one.start = end
         if count:
             del ranges[:count]
+            self._splits = max(self._splits - count, 0)
         self.top = max(self.top, ack)
         if self.resent:
             self.first_resent()
@@ -159,8 +173,11 @@ class Scoreboard:
 
     def sack(self, left: int, right: int) -> list[Delivered]:
         """One block, within what is outstanding; what of it was news. Neighbours that are both SACKed
-        become one range, so that there are as many as holes."""
+        become one range, so that there are as many as holes. A peer that splits what was sent into crumbs is
+        not heard any more until some of it is acknowledged: SACK is advice (RFC 2018 §8)."""
         ranges = self.ranges
+        if self._splits >= MOST_SPLITS:
+            return []
         index = bisect_right(ranges, left, key=_start) - 1
         if index >= 0 and ranges[index].sacked and ranges[index].end >= right:
             return []
@@ -178,19 +195,22 @@ class Scoreboard:
                 self.sacked += one.end - one.start
                 news.append(Delivered(one.start, one.end, one.at, one.order, one.again))
                 if index and ranges[index - 1].sacked:
-                    ranges[index - 1].end = one.end
-                    del ranges[index]
+                    self._merge(index)
                     continue
             elif index and ranges[index - 1].sacked:
-                ranges[index - 1].end = one.end
-                del ranges[index]
+                self._merge(index)
                 continue
             index += 1
         if 0 < index < len(ranges) and ranges[index].sacked and ranges[index - 1].sacked:
-            ranges[index - 1].end = ranges[index].end
-            del ranges[index]
+            self._merge(index)
         self.top = max(self.top, right)
         return news
+
+    def _merge(self, index: int) -> None:
+        """This range and the one before are one."""
+        self.ranges[index - 1].end = self.ranges[index].end
+        del self.ranges[index]
+        self._splits = max(self._splits - 1, 0)
 
     # -- what is made of it ---------------------------------------------------------------------------
 
@@ -273,6 +293,7 @@ class Scoreboard:
         rest.sacked, rest.lost = one.sacked, one.lost
         one.end = at
         ranges.insert(index + 1, rest)
+        self._splits += 1
         if one.again and not (one.lost or one.sacked):
             entry = (one.order, one)
             if entry in self.resent:

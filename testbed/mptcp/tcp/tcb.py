@@ -50,6 +50,7 @@ class Tcb:
         "cc",
         "challenge_at",
         "config",
+        "crowded",
         "data_attempts",
         "delayed_ack_at",
         "dsack",
@@ -129,7 +130,8 @@ class Tcb:
         self.wscale_on = False
         self.mss = DEFAULT_MSS_V6 if self.ipv6 else DEFAULT_MSS
         # Receiving: offsets of the peer's numbers.
-        self.reassembly = Reassembly(1)
+        self.reassembly = Reassembly(1, config.receive_buffer)
+        self.crowded = False  # there is room for what is next, and for nothing else
         self.rcv_fin: int | None = None  # offset of the peer's FIN, once seen
         self.rcv_adv = 0  # right edge ever advertised
         self.last_ack_sent = 0
@@ -178,6 +180,8 @@ class Tcb:
     def move(self, state: State) -> None:
         if state is not State.CLOSED and state not in MOVES[self.state]:
             raise AssertionError(f"no move {self.state.value} -> {state.value} (RFC 9293 §3.3.2)")
+        if state is State.CLOSED:
+            self.syn_due = False
         self.state = state
 
     @property
