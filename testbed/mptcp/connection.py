@@ -360,8 +360,7 @@ class Connection:
         if self.report is not None:
             return self.report
         open_now = [self.first, *[sub for sub in self.subflows if sub.opened and sub.index]]
-        paths = (*self.past, *[sub.describe() for sub in open_now])
-        paths = tuple(sorted(paths, key=lambda one: one.index))
+        paths = tuple(sorted((*self.past, *[sub.describe() for sub in open_now]), key=lambda one: one.index))
         return ConnectionReport(
             profile=self.profile.value,
             role=self.role,

@@ -309,7 +309,7 @@ def test_no_segment_harms_the_host(
         seed=seed,
         client={"mptcp": MptcpConfig(checksum=checksum)},
         server={"syn_cookies": cookies},
-        lose=lambda way, number, segment: {segment.src, segment.dst} - {*CLIENT[:3], *SERVER[:3]} != set(),
+        lose=lambda way, number, segment: segment.dst not in (SERVER if way == "up" else CLIENT)[:3],
     )
     if early:
         pair.connect()
