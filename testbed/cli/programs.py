@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import sys
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
+from testbed.cli import transfers
 from testbed.cli.show import counted
 from testbed.errors import UserError
 from testbed.mptcp.config import FirstData, Profile, SynCookies, ThirdAck
+
+if TYPE_CHECKING:
+    from testbed.drive import Interval
 
 
 class Service(StrEnum):
@@ -47,6 +51,13 @@ LimitWords = Annotated[
 ]
 Scheduler = Annotated[str, typer.Option(metavar="NAME", help="Which subflow carries the next bytes.")]
 Congestion = Annotated[str, typer.Option(metavar="NAME", help="The congestion controller.")]
+ReceiveBuffer = Annotated[
+    str, typer.Option(metavar="SIZE", help="What may wait for the application or for what is missing.")
+]
+SendBuffer = Annotated[str, typer.Option(metavar="SIZE", help="What may wait to be sent or acknowledged.")]
+Every = Annotated[
+    float, typer.Option(metavar="S", help="Seconds from one report to the next; 0: only the summary.")
+]
 Control = Annotated[
     bool, typer.Option("--control", help="Heed `endpoint delete id 2` and the like on standard input.")
 ]
@@ -73,11 +84,14 @@ def server(
     endpoint: Endpoints = None,
     limits: LimitWords = "",
     scheduler: Scheduler = "lowest_rtt",
-    congestion: Congestion = "newreno",
+    congestion: Congestion = "cubic",
+    receive_buffer: ReceiveBuffer = "1MiB",
+    send_buffer: SendBuffer = "1MiB",
     deny_join_initial: Annotated[
         bool, typer.Option("--deny-join-initial", help="No subflows to the first address (flag C).")
     ] = False,
     control: Control = False,
+    interval: Every = 1.0,
     no_offload: NoOffload = False,
     as_json: AsJson = False,
 ) -> None:
@@ -99,18 +113,20 @@ def server(
         limits=limits,
         scheduler=scheduler,
         congestion=congestion,
+        receive_buffer=_size(receive_buffer, "--receive-buffer"),
+        send_buffer=_size(send_buffer, "--send-buffer"),
+        interval=interval,
         deny_join_initial=deny_join_initial,
         control=control,
         offload=not no_offload,
     )
 
+    report = _Report(as_json, sys.stdout)
+
     def ready(addresses: tuple[str, ...]) -> None:
         print(f"serving {serve.value} on {', '.join(addresses)} port {port}", file=sys.stderr, flush=True)
 
-    def ended(result: dict[str, Any]) -> None:
-        print(json.dumps(result) if as_json else _text(result), flush=True)
-
-    done = run_server(arguments, on_ready=ready, on_connection=ended)
+    done = run_server(arguments, on_ready=ready, on_connection=report.connection, on_interval=report.interval)
     if as_json:
         print(json.dumps(done))
     else:
@@ -123,7 +139,12 @@ def client(
     address: Annotated[str, typer.Argument(metavar="ADDR:PORT", help="The server; an IPv6 address in [].")],
     bind: Bind = None,
     profile: Annotated[Profile, typer.Option(help="How to speak.")] = Profile.V1,
-    send: Annotated[str, typer.Option(metavar="SIZE", help="How much to send.")] = "1MB",
+    send: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="How much to send. Default: 1MB, or as --time allows.")
+    ] = None,
+    time: Annotated[
+        float | None, typer.Option(metavar="S", help="Send for so long; with --send 0, only listen.")
+    ] = None,
     receive: Annotated[
         str | None, typer.Option(metavar="SIZE", help="How much to expect. Default: what the server sends.")
     ] = None,
@@ -137,7 +158,9 @@ def client(
     endpoint: Endpoints = None,
     limits: LimitWords = "",
     scheduler: Scheduler = "lowest_rtt",
-    congestion: Congestion = "newreno",
+    congestion: Congestion = "cubic",
+    receive_buffer: ReceiveBuffer = "1MiB",
+    send_buffer: SendBuffer = "1MiB",
     control: Control = False,
     pace: Annotated[
         str,
@@ -147,6 +170,7 @@ def client(
             "'hold 500000' for `go` (see --control).",
         ),
     ] = "",
+    interval: Every = 1.0,
     no_offload: NoOffload = False,
     as_json: AsJson = False,
 ) -> None:
@@ -154,13 +178,15 @@ def client(
     from testbed.drive import ClientArguments, run_client
 
     host, port = _address(address)
+    report = _Report(as_json, sys.stdout)
     result = run_client(
         ClientArguments(
             host,
             port,
             bind=tuple(bind or ()),
             profile=profile,
-            send=_size(send, "--send"),
+            send=None if send is None else _size(send, "--send"),
+            time=time,
             receive=None if receive is None else _size(receive, "--receive"),
             third_ack=third_ack,
             first_data=first_data,
@@ -173,16 +199,50 @@ def client(
             limits=limits,
             scheduler=scheduler,
             congestion=congestion,
+            receive_buffer=_size(receive_buffer, "--receive-buffer"),
+            send_buffer=_size(send_buffer, "--send-buffer"),
+            interval=interval,
             control=control,
             pace=pace,
             offload=not no_offload,
-        )
+        ),
+        on_interval=report.interval,
     )
-    print(json.dumps(result) if as_json else _text(result))
+    report.connection(result)
     if result["interrupted"]:
         raise typer.Exit(130)
     if not result["intact"] or result["verdict"] in ("reset", "hang"):
         raise typer.Exit(1)
+
+
+class _Report:
+    """Lines as things happen, each at once, wherever they go; or one JSON object per connection."""
+
+    def __init__(self, as_json: bool, out: TextIO) -> None:
+        self._as_json, self._out = as_json, out
+        self._intervals: dict[tuple[str, str], list[dict[str, object]]] = {}  # for JSON: what will be said
+        self._said: tuple[str, str] | None = None  # the connection of the last line
+
+    def interval(self, interval: Interval) -> None:
+        ends = transfers.ends_of(interval)
+        if self._as_json:
+            self._intervals.setdefault(ends, []).append(interval.as_data())
+        elif interval.start or not interval.last:  # the only one would say what the summary says
+            if ends != self._said:
+                self._print(f"{' to '.join(ends)}\n{transfers.HEAD}")
+            self._print(transfers.interval_line(interval))
+            self._said = ends
+
+    def connection(self, result: dict[str, Any]) -> None:
+        if self._as_json:
+            intervals = self._intervals.pop((result["local"], result["remote"]), [])
+            self._print(json.dumps({**result, "intervals": intervals}))
+        else:
+            self._print(transfers.summary(result))
+            self._said = None
+
+    def _print(self, text: str) -> None:
+        print(text, file=self._out, flush=True)
 
 
 def _profiles(text: str) -> tuple[Profile, ...]:
@@ -208,21 +268,3 @@ def _size(text: str, option: str) -> int:
         return size(text)
     except ValueError as error:
         raise UserError(f"{option} {text}: {error}") from None
-
-
-def _text(result: dict[str, Any]) -> str:
-    because = f" ({result['reason']})" if result["reason"] != "none" else ""
-    words = [
-        f"{result['verdict']}{because}",
-        f"profile {result['profile']}",
-        counted(result["subflows"], "subflow"),
-        f"{result['bytes_sent']} bytes sent and {result['bytes_received']} received",
-        f"{result['seconds']:.3f} s",
-        f"{result['bitrate'] / 1e6:.2f} Mbit/s",
-        f"{result['retransmits']} retransmitted",
-    ]
-    if not result["bytes"] and result["verdict"] in ("reset", "hang"):
-        words.append("no data went either way: does a server run there?")
-    elif not result["intact"]:
-        words.append("DATA DAMAGED OR MISSING")
-    return f"{result['local']} to {result['remote']}: {', '.join(words)}"

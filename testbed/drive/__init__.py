@@ -8,9 +8,11 @@ many small processes, and each should load only its own part.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from testbed.drive.programs import ClientArguments, Result, ServerArguments, run_client, run_server
+    from testbed.drive.arguments import ClientArguments, ServerArguments
+    from testbed.drive.programs import Result, run_client, run_server
+    from testbed.workloads.intervals import Interval
 
-__all__ = ["ClientArguments", "Result", "ServerArguments", "run_client", "run_server"]
+__all__ = ["ClientArguments", "Interval", "Result", "ServerArguments", "run_client", "run_server"]
 
 
 def __getattr__(name: str) -> Any:

@@ -373,6 +373,7 @@ class Connection:
             local_token=self.local_token,
             remote_token=self.remote_token,
             bytes_sent=self.sender.end - 1,
+            bytes_acked=min(self.sender.una, self.sender.end) - 1,
             bytes_received=self.receiver.total,
             subflows=1 + self.joined,
             closed_by=self.closed_by,

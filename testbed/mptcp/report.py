@@ -31,7 +31,8 @@ class SubflowReport:
 class ConnectionReport:
     """`profile` is the one asked for (client) or agreed (server). `closed_by`: data_fin, fin, fastclose,
     rst, timeout, or open. Keys and tokens are None where there is none. `subflows` counts those that were
-    ever established, `paths` describes them in the order of their opening (of closed ones the last 64)."""
+    ever established, `paths` describes them in the order of their opening (of closed ones the last 64).
+    `bytes_sent` were given to the stack, `bytes_acked` of them the peer has acknowledged."""
 
     profile: str
     role: str
@@ -44,6 +45,7 @@ class ConnectionReport:
     local_token: int | None
     remote_token: int | None
     bytes_sent: int
+    bytes_acked: int
     bytes_received: int
     subflows: int
     closed_by: str

@@ -16,7 +16,7 @@ from testbed.link import Direction, stream
 from testbed.mptcp.wire.segment import Segment, Undecodable, decode, encode
 from testbed.workloads import packed
 from testbed.workloads.host import Host
-from testbed.workloads.transfer import address_text
+from testbed.workloads.path_rows import address_text
 
 if TYPE_CHECKING:
     from testbed.plan.values import NetPlan

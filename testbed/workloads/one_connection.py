@@ -2,8 +2,8 @@
 
 Decides when it has what it wants and closes. Both directions carry the same pattern, so that what comes
 back from an echo and what comes from a source are checked in the same way. Without a number of bytes to
-receive it closes its side once all is sent, and takes what comes until the peer has finished. Knows
-nothing of handshakes.
+receive it closes its side once all is sent, and takes what comes until the peer has finished. With a time
+it sends, and takes, as much as goes until then. Knows nothing of handshakes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ PATIENCE = 60 * SECOND
 class OneConnection:
     """With Fast Open it first fetches a cookie, by a handshake that it breaks off.
 
-    `receive` None: whatever comes. Gives up after `patience` nanoseconds without any progress."""
+    `send` None: as much as goes. `receive` None: whatever comes. `lasts`: nanoseconds, from the handshake
+    on, after which it sends no more. Gives up after `patience` nanoseconds without any progress."""
 
     def __init__(
         self,
@@ -34,15 +35,19 @@ class OneConnection:
         remote: tuple[bytes, int],
         config: ClientConfig,
         *,
-        send: int,
+        send: int | None,
         receive: int | None,
+        lasts: int | None = None,
         patience: int = PATIENCE,
     ) -> None:
+        assert send is not None or lasts is not None, "it would never end"
         self._local = local
         self._remote = remote
         self._config = config
-        self._send = send
+        self._send = ENDLESS if send is None else send
         self._receive = receive
+        self._lasts = lasts
+        self._ends: int | None = None  # when the time is up
         self._patience = patience
         self._fetching: int | None = None  # the connection that is to bring a Fast Open cookie
         self._stopped = False
@@ -83,16 +88,26 @@ class OneConnection:
             return None
         if self.row is not None:
             return None
-        return self._progress + self._patience
+        deadline = self._progress + self._patience
+        return deadline if self._ends is None else min(deadline, self._ends)
 
     def handle_timeout(self, now: int, endpoint: Endpoint) -> None:
         deadline = self.poll_timeout()
         if deadline is None or deadline > now:
             return
-        if self._fetching is not None:
+        if self._ends is not None and self._transfer is not None and self._ends <= now:
+            self._time_is_up(now, endpoint, self._transfer)
+        elif self._fetching is not None:
             endpoint.abort(now, self._fetching, Reason.NO_PROGRESS)
         elif self._transfer is not None:
             self._transfer.give_up(now, endpoint)
+
+    def _time_is_up(self, now: int, endpoint: Endpoint, transfer: Transfer) -> None:
+        """What is with the stack still goes, and what comes back is still read."""
+        self._ends = self._lasts = None
+        self._send = transfer.sent
+        transfer.outgoing = pattern(transfer.sent)
+        transfer.close(now, endpoint)
 
     def stop(self, now: int, endpoint: Endpoint) -> None:
         """The user has had enough."""
@@ -120,6 +135,8 @@ class OneConnection:
                 transfer.check(now, data[: transfer.expected - transfer.received])
         elif isinstance(event, Connected):
             transfer.connected = now
+            if self._lasts is not None:
+                self._ends = now + self._lasts
         elif isinstance(event, PeerFinished):
             transfer.peer_finished = True
         elif isinstance(event, Closed):
@@ -134,7 +151,7 @@ class OneConnection:
             endpoint.forget(transfer.number)
             return
         transfer.push(now, endpoint)
-        enough = transfer.all_received or self._receive is None
+        enough = transfer.all_received or (self._receive is None and self._lasts is None)
         if (transfer.all_sent and enough) or transfer.peer_finished:
             transfer.close(now, endpoint)
 

@@ -36,6 +36,7 @@ ROW_KEYS = (
     "retransmits",
     "closed_by",
     "intact",
+    "paths",  # a list of mappings, one per subflow: path_rows.py
 )
 
 

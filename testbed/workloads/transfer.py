@@ -6,14 +6,13 @@ client's or the server's business. Read first: payload.py.
 
 from __future__ import annotations
 
-import functools
-import ipaddress
 from collections import deque
 from typing import TYPE_CHECKING
 
 from testbed.mptcp.events import Closed
 from testbed.mptcp.reasons import Reason, Verdict
 from testbed.workloads.outcome import Row
+from testbed.workloads.path_rows import address_text, path_rows
 from testbed.workloads.payload import Payload
 
 if TYPE_CHECKING:
@@ -128,6 +127,7 @@ class Transfer:
             "retransmits": report.retransmits,
             "closed_by": str(report.closed_by),
             "intact": not self.damaged and self.received == self.expected,
+            "paths": path_rows(report, reason),
         }
 
 
@@ -153,8 +153,3 @@ class Deadlines:
         while (moment := self.next(open_now)) is not None and moment <= now:
             late.append(open_now[self._waiting.popleft()[1]])
         return late
-
-
-@functools.cache
-def address_text(address: bytes) -> str:
-    return str(ipaddress.ip_address(address))

@@ -136,25 +136,6 @@ def test_trace_json_is_a_line_for_every_connection(testbed: Testbed, tmp_path: P
     assert [json.loads(line)["profile"] for line in lines] == ["v1"] * 3
 
 
-@pytest.mark.parametrize(
-    ("verdict", "received", "words"),
-    [
-        ("reset", 0, "no data went either way: does a server run there?"),
-        ("reset", 10, "DATA DAMAGED OR MISSING"),
-        ("mptcp", 10, "DATA DAMAGED OR MISSING"),
-    ],
-)
-def test_a_client_that_lacks_data_says_which(verdict: str, received: int, words: str) -> None:
-    from testbed.cli.programs import _text
-
-    result = {
-        "verdict": verdict, "reason": "none", "profile": "v1", "local": "10.0.1.1 61000",
-        "remote": "10.1.1.1 20080", "subflows": 1, "bytes": received, "bytes_sent": 0,
-        "bytes_received": received, "intact": False, "seconds": 0.1, "bitrate": 0.0, "retransmits": 0,
-    }  # fmt: skip
-    assert _text(result).endswith(words)
-
-
 def test_model(testbed: Testbed) -> None:
     said = testbed(
         "model", "fallback", "--profile", "v0", "--loss", 5, "--segments", 1, "--syn-retries", 2, "--json"
@@ -235,6 +216,17 @@ def test_doctor_names_what_is_missing_and_the_remedy(
         (["server", "--endpoint", "10.0.2.1 signl"], ["signl", "signal"]),
         (["client", "10.0.0.1:80", "--congestion", "dice"], ["--congestion dice", "cubic"]),
         (["client", "10.0.0.1:80", "--limits", "subflows"], ["subflows", "a number"]),
+        (["client", "10.0.0.1:80", "--endpoint", "10.0.2 subflow"], ["10.0.2: expected an IPv4 or IPv6"]),
+        (["client", "10.0.0.1:80", "--endpoint", "10.0.2.1 id 900"], ["id 900", "1 to 255"]),
+        (["client", "10.0.0.1:80", "--time", "0"], ["--time 0", "seconds above 0"]),
+        (["client", "10.0.0.1:80", "--time", "soon"], ["--time", "valid number"]),
+        (["client", "10.0.0.1:80", "--time", "5", "--send", "1MB"], ["--time", "leave out --send"]),
+        (["client", "10.0.0.1:80", "--time", "5", "--receive", "1MB"], ["--time", "--receive"]),
+        (["client", "10.0.0.1:80", "--interval", "-1"], ["--interval -1", "seconds"]),
+        (["client", "10.0.0.1:80", "--interval", "nan"], ["--interval nan", "seconds"]),
+        (["server", "--receive-buffer", "0"], ["--receive-buffer 0", "256KB"]),
+        (["server", "--send-buffer", "much"], ["--send-buffer much", "10KB"]),
+        (["server", "--port", "0"], ["port 0", "65535"]),
         (["interop", "5-paths"], ["'5-paths' is no word of a cell", "4-paths"]),
         (["nonsense"], ["nonsense"]),
     ],

@@ -14,7 +14,7 @@ import pytest
 from testbed.drive import ClientArguments, ServerArguments
 from testbed.errors import UserError
 from testbed.link import LinkParams
-from tests.namespaces import Namespace, join, namespaces, why_no_lab
+from tests.namespaces import ROOT, Namespace, join, namespaces, why_no_lab
 from tests.programs import Server, client, start_client
 from tests.wiring import A, B, wire
 
@@ -140,6 +140,39 @@ class TestByHand:
         said = a.run("setpriv", "--bounding-set=-net_admin", sys.executable, "-c", source)
         assert "CAP_NET_ADMIN" in said
         assert "run as root" in said
+
+
+@pytest.mark.lab
+@pytest.mark.skipif(why_no_lab() is not None, reason=str(why_no_lab()))
+def test_the_commands_report_while_it_goes_and_at_the_end(pair: tuple[Namespace, Namespace]) -> None:
+    """Two paths, both ends through pipes: lines as they come at the client, one object at the server."""
+    a, b = pair
+    join(a, b, "10.9.1.1/24", "10.9.1.2/24", name="eth1")
+    command = (sys.executable, "-m", "testbed.cli")
+    server = b.start(*command, "server", "--once", "--serve", "sink", "--json", "--interval", "0.2")
+    assert server.stderr is not None
+    assert server.stderr.readline().startswith("serving sink")
+    sizes = ("--receive-buffer", "64KB", "--send-buffer", "64KB")
+    child = a.start(*command, "client", f"{B}:20080", "--time", "1", "--interval", "0.2", *sizes)
+    assert child.stdout is not None
+    head = [child.stdout.readline() for _ in range(3)]
+    assert child.poll() is None, "the first interval is printed while the transfer goes on"
+    assert head[1].split()[:2] == ["interval,", "s"]
+    assert head[2].split()[0].startswith("0.00-0.2")
+    out, errors = child.communicate(timeout=20)
+    assert child.returncode == 0, errors
+    assert "mptcp, profile v1, 2 subflows" in out
+    assert "10.9.1.1:" in out
+    assert all(len(line) <= 100 for line in out.splitlines())
+    there, end = (json.loads(line) for line in server.communicate(timeout=20)[0].splitlines())
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for key in (*there, *there["paths"][0], *there["intervals"][0]):
+        assert f"`{key}`" in readme, f"{key} is documented nowhere"
+    assert end["connections"] == 1
+    assert there["counters"]["MPJoinAckRx"] == 1
+    assert sum(path["share"] for path in there["paths"]) == pytest.approx(1)
+    assert len(there["intervals"]) >= 5
+    assert sum(one["bytes_received"] for one in there["intervals"]) == there["bytes_received"] > 0
 
 
 @pytest.mark.lab

@@ -1,0 +1,108 @@
+"""A connection by hand, interval by interval, and for a time: in virtual time over two paths."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from testbed.mptcp.config import SECOND, ServerConfig, TcpConfig
+from testbed.workloads.intervals import Interval
+from tests.workloads.by_hand import Side, by_hand
+
+
+def without_gaps(intervals: list[Interval]) -> None:
+    assert intervals[0].start == 0
+    for one, next_ in itertools.pairwise(intervals):
+        assert one.end == next_.start
+        assert not one.last
+    assert intervals[-1].last
+
+
+def adds_up(side: Side) -> None:
+    """Intervals together are the connection, and the subflows of each are its shares."""
+    without_gaps(side.intervals)
+    for key in ("bytes_sent", "bytes_received", "retransmits"):
+        assert sum(getattr(one, key) for one in side.intervals) == side.row[key], key
+        by_path: dict[int, int] = {}
+        for path in itertools.chain(*(one.paths for one in side.intervals)):
+            by_path[path.subflow] = by_path.get(path.subflow, 0) + getattr(path, key)
+        assert by_path == {path["subflow"]: path[key] for path in side.row["paths"]}, key
+    for one in side.intervals:
+        shares = [path.share for path in one.paths]
+        moved = sum(path.bytes_sent + path.bytes_received for path in one.paths)
+        assert (
+            (shares == [None] * len(shares)) if not moved else sum(filter(None, shares)) == pytest.approx(1)
+        )
+
+
+@pytest.mark.parametrize(("service", "send"), [("sink", None), ("source", 0), ("echo", None)])
+def test_for_a_time(service: str, send: int | None) -> None:
+    client, server = by_hand(service, send=send, lasts=3 * SECOND)
+    for side in (client, server):
+        assert (side.row["verdict"], side.row["intact"]) == ("mptcp", True)
+        assert side.row["subflows"] == 2
+        adds_up(side)
+    assert [one.end for one in client.intervals[:3]] == [SECOND, 2 * SECOND, 3 * SECOND]
+    assert client.row["bytes_sent"] == server.row["bytes_received"]
+    # A source that was told to stop still says what it had begun to; the client has heard enough.
+    assert client.row["bytes_received"] <= server.row["bytes_sent"]
+    if service == "echo":
+        assert client.row["bytes_received"] == client.row["bytes_sent"]
+    # Two paths of 10 Mbit/s: in its second second a bulk transfer fills both.
+    second = client.intervals[1]
+    if service != "echo":
+        assert 17e6 < 8 * (second.bytes_sent + second.bytes_received) < 20e6
+    assert all(0.4 < (path.share or 0) < 0.6 for path in second.paths)
+
+
+def test_it_stops_sending_when_the_time_is_up() -> None:
+    """What is acknowledged later is what the send buffer held: 1 MiB at 20 Mbit/s."""
+    client, _ = by_hand("sink", lasts=2 * SECOND)
+    assert 2 * SECOND < client.row["done_ns"] < 2.8 * SECOND
+
+
+def test_a_short_connection_is_one_interval() -> None:
+    client, server = by_hand("echo", send=1000)
+    for side in (client, server):
+        (only,) = side.intervals
+        assert (only.start, only.last, only.bytes_sent, only.bytes_received) == (0, True, 1000, 1000)
+        adds_up(side)
+
+
+def test_what_waits_in_the_send_buffer_is_no_transfer() -> None:
+    """1 Mbit/s on either path: 250 kB a second leave, though the stack took a megabyte at once."""
+    client, _ = by_hand("sink", overrides={"paths.*.bw": 1}, send=1_000_000)
+    assert client.intervals[0].bytes_sent < 260_000
+    adds_up(client)
+
+
+def test_a_loss_is_counted_in_the_interval_and_on_the_subflow_where_it_was() -> None:
+    # A window that the queues can hold, so that nothing else is lost.
+    client, _ = by_hand(
+        "sink",
+        overrides={"paths.2.drop.up": "data:30"},
+        server=ServerConfig(tcp=TcpConfig(receive_buffer=150_000)),
+        lasts=2 * SECOND,
+    )
+    lossy = {path.subflow for one in client.intervals for path in one.paths if path.retransmits}
+    assert lossy == {1}
+    assert client.intervals[0].retransmits >= 1
+    assert sum(one.retransmits for one in client.intervals[1:]) == 0
+
+
+def test_silence_still_makes_intervals_and_then_ends_it() -> None:
+    client, server = by_hand("echo", send=0, lasts=5 * SECOND, patience=2 * SECOND, every=SECOND // 2)
+    assert (client.row["verdict"], client.row["reason"]) == ("hang", "no_progress")
+    assert [one.end for one in client.intervals[:-1]] == [SECOND * tick // 2 for tick in (1, 2, 3, 4)]
+    assert server.row["verdict"] == "reset"
+    assert {path["ended"] for path in client.row["paths"]} == {"no_progress"}
+    assert {path["ended"] for path in server.row["paths"]} <= {"rst_received", "fastclose_received"}
+
+
+def test_as_data() -> None:
+    client, _ = by_hand("sink", lasts=SECOND)
+    data = client.intervals[0].as_data()
+    assert (data["start"], data["end"]) == (0.0, 1.0)
+    assert data["bitrate_sent"] == 8 * client.intervals[0].bytes_sent
+    assert [path["subflow"] for path in data["paths"]] == [0, 1]  # type: ignore[attr-defined]
