@@ -158,11 +158,12 @@ def _signal(conn: Connection, sub: Subflow, option: Option, counter: str) -> Non
         conn.context.count(f"{counter}Drop")
 
 
-def _is_host(address: bytes, ours: bytes) -> bool:
-    """Whether an announced address can be a host's at all: nobody joins a multicast group, nor this host."""
-    ip = ipaddress.ip_address(address)
+def _is_peers(conn: Connection, address: bytes) -> bool:
+    """Whether an announced address can be the peer's at all: nobody joins a multicast group, nor himself."""
+    ip, ours = ipaddress.ip_address(address), conn.local[0]
     nobody = ip.is_multicast or ip.is_unspecified or address == b"\xff" * 4
-    return not nobody and ip.is_loopback == ipaddress.ip_address(ours).is_loopback
+    own = address == ours and ours != conn.remote[0]
+    return not nobody and not own and ip.is_loopback == ipaddress.ip_address(ours).is_loopback
 
 
 def take_add_addr(conn: Connection, sub: Subflow, option: AddAddr) -> None:
@@ -186,7 +187,7 @@ def take_add_addr(conn: Connection, sub: Subflow, option: AddAddr) -> None:
         if option.hmac is None or not constant_time.compare_digest(option.hmac, mac):
             conn.context.count("AddAddrDrop")
             return
-    if not _is_host(option.address, conn.local[0]):
+    if not _is_peers(conn, option.address):
         conn.context.count("AddAddrDrop")
         return
     conn.context.count("AddAddr")
@@ -205,6 +206,8 @@ def take_add_addr(conn: Connection, sub: Subflow, option: AddAddr) -> None:
 def take_remove_addr(conn: Connection, now: int, option: RemoveAddr) -> None:
     """The peer's addresses are gone; an unknown ID is ignored (RFC 8684 §3.4.2)."""
     conn.context.count("RmAddr")
+    if 0 in option.address_ids:
+        conn.book.deny_join_initial = True  # nobody is there any more
     for number in option.address_ids:
         known = conn.book.known.pop(number, None)
         if known is not None:

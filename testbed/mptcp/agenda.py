@@ -10,6 +10,8 @@ from collections import deque
 
 from testbed.mptcp.connection import Connection
 
+MOST_STALE = 64  # entries
+
 
 class Agenda:
     """A connection's `scheduled` is its entry among the timers; other entries of it are stale."""
@@ -46,6 +48,14 @@ class Agenda:
             conn.scheduled = deadline
             self._owner[conn.number] = conn
             heapq.heappush(self._timers, (deadline, conn.number))
+            if len(self._timers) > 2 * len(self._owner) + MOST_STALE:
+                self._drop_stale()
+
+    def _drop_stale(self) -> None:
+        """Deadlines that come and go faster than time would pile up."""
+        owners = self._owner.values()
+        self._timers = [(one.scheduled, one.number) for one in owners if one.scheduled is not None]
+        heapq.heapify(self._timers)
 
     def due(self, now: int) -> Connection | None:
         """A connection whose deadline has passed, each once; None when there is no other."""

@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from testbed.mptcp.tcp.scoreboard import Scoreboard
+from testbed.mptcp.tcp.scoreboard import MOST_SPLITS, Scoreboard
 
 SIZE = 60
 
@@ -106,3 +106,24 @@ def test_a_repeated_block_is_no_news() -> None:
     assert len(board.sack(3, 7)) == 4
     assert board.sack(3, 7) == []
     assert [(one.start, one.end) for one in board.sack(2, 8)] == [(2, 3), (7, 8)]
+
+
+def test_a_peer_that_reports_every_other_byte() -> None:
+    """Each block would split what was sent once more: at some point it is heard no longer, until it
+    acknowledges something. A peer that reports whole segments never gets there."""
+    board = Scoreboard()
+    for start in range(0, 1_000_000, 10_000):
+        board.sent(start, start + 10_000, 1)
+    for byte in range(1, 50_000, 2):
+        board.sack(byte, byte + 1)
+    assert MOST_SPLITS <= len(board.ranges) <= 110 + MOST_SPLITS
+    assert board.sacked <= MOST_SPLITS
+    board.acknowledge(40_000)
+    assert len(board.sack(41_000, 42_000)) == 1
+
+    board = Scoreboard()
+    for start in range(0, 10_000_000, 1_000):
+        board.sent(start, start + 1_000, 1)
+    for start in range(1_000, 10_000_000, 2_000):
+        assert board.sack(start, start + 1_000)
+    assert len(board.ranges) == 10_000

@@ -1,0 +1,151 @@
+"""One receive window for all subflows, and the connection's own retransmission timer.
+
+Read first: RFC 8684 §3.3.2, §3.3.4, §3.3.6.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from testbed.mptcp.config import Profile, TcpConfig
+from testbed.mptcp.wire import Dss, Segment
+from tests.core.multipath import CLIENT, MPTCP_PROFILES, SERVER, forged, multipath, open_subflows
+from tests.pair import MILLISECOND, SECOND, Pair
+
+SMALL = TcpConfig(receive_buffer=20_000, window_scale=0)
+
+
+def blocked(profile: Profile = Profile.V1) -> Pair:
+    """The server's application reads nothing; the client has filled the window."""
+    pair = multipath(profile=profile, server={"tcp": SMALL})
+    open_subflows(pair)
+    pair.server.reading = False
+    pair.client.send(bytes(range(250)) * 400)
+    pair.run(until=pair.now + SECOND // 2)
+    return pair
+
+
+def mapped(pair: Pair) -> int:
+    """How far the client's mappings reach, from the first on."""
+    ends = []
+    for segment in pair.segments("up"):
+        for one in segment.options:
+            if isinstance(one, Dss) and one.dsn is not None and segment.payload:
+                ends.append(one.dsn + one.length)
+    return max(ends)
+
+
+def last_ack(pair: Pair) -> int:
+    return max(
+        one.data_ack
+        for segment in pair.segments("down")
+        for one in segment.options
+        if isinstance(one, Dss) and one.data_ack is not None
+    )
+
+
+def drain(pair: Pair) -> None:
+    pair.server.reading = True
+    pair.server.read()
+    pair.run(until=lambda: pair.server.received() == b"?" + bytes(range(250)) * 400, limit=60 * SECOND)
+
+
+@pytest.mark.parametrize("profile", MPTCP_PROFILES)
+@pytest.mark.parametrize("path", [1, 2])
+def test_a_window_without_a_data_ack_opens_nothing(profile: Profile, path: int) -> None:
+    pair = blocked(profile)
+    before = mapped(pair)
+    pair.deliver(pair.client, forged(pair, "down", path, window=60_000))
+    pair.run(until=pair.now + 100 * MILLISECOND)
+    assert mapped(pair) <= before + 1
+    drain(pair)
+
+
+@pytest.mark.parametrize("path", [1, 2])
+def test_a_window_with_a_data_ack_opens_on_every_subflow(path: int) -> None:
+    """Whichever subflow brings it, as long as the others' own windows allow (RFC 8684 §3.3.4)."""
+    pair = blocked()
+    before = mapped(pair)
+    edge = Dss(data_ack=last_ack(pair), data_ack_8=True)
+    pair.deliver(pair.client, forged(pair, "down", path, edge, window=30_000))
+    assert before < mapped(pair) <= last_ack(pair) + 30_000
+
+
+def test_the_right_edge_never_moves_back() -> None:
+    """Neither for the sender, when a smaller window comes, nor in what the receiver offers."""
+    pair = multipath(server={"tcp": SMALL})
+    open_subflows(pair)
+    pair.run(until=pair.now + SECOND)
+    edge = Dss(data_ack=last_ack(pair), data_ack_8=True)
+    pair.deliver(pair.client, forged(pair, "down", 2, edge, window=100))
+    pair.client.send(bytes(20_000))
+    pair.run(until=lambda: len(pair.server.received()) == 20_001)
+    seen = 0
+    for segment in [one.segment for one in pair.crossings if one.way == "down" and one.fate != "injected"]:
+        for one in segment.options:
+            if isinstance(one, Dss) and one.data_ack is not None:
+                assert one.data_ack + segment.window >= seen
+                seen = max(seen, one.data_ack + segment.window)
+
+
+@pytest.mark.parametrize("profile", MPTCP_PROFILES)
+def test_acknowledged_below_and_not_above(profile: Profile) -> None:
+    """Both subflows have acknowledged it, no DATA_ACK has come: the connection's timer sends it again, and
+    nothing is freed before (RFC 8684 §3.3.6)."""
+    frozen: list[int | None] = []
+
+    def stale(way: str, number: int, segment: Segment) -> Segment:
+        if way == "up" or not frozen:
+            return segment
+        options = tuple(
+            replace(one, data_ack=frozen[0]) if isinstance(one, Dss) and one.data_ack_8 else one
+            for one in segment.options
+        )
+        return replace(segment, options=options)
+
+    pair = multipath(profile=profile, rewrite=stale)
+    open_subflows(pair)
+    pair.run(until=pair.now + SECOND)
+    frozen.append(last_ack(pair))
+    pair.client.send(b"q" * 10_000)
+    pair.run(until=pair.now + SECOND // 10)
+    assert len(pair.server.received()) == 10_001
+    assert pair.client.endpoint.counters["DataRetrans"] == 0
+    pair.run(until=pair.now + 5 * SECOND)
+    again = pair.client.endpoint.counters["DataRetrans"]
+    assert 2 <= again <= 5  # each wait is twice the one before
+    assert pair.server.endpoint.counters["DuplicateData"] > 0
+    frozen.clear()
+    pair.client.send(b"r" * 10_000)
+    pair.run(until=lambda: len(pair.server.received()) == 20_001, limit=60 * SECOND)
+    pair.client.close()
+    pair.server.close()
+    pair.run()
+    assert pair.client.closed().clean  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("profile", MPTCP_PROFILES)
+def test_a_subflow_repeats_what_another_has_delivered(profile: Profile) -> None:
+    """Sent again elsewhere and DATA_ACKed, but never acknowledged here: the subflow's stream has no holes
+    (RFC 8684 §3.3.6)."""
+    pair = multipath(profile=profile)
+    open_subflows(pair)
+    pair.run(until=pair.now + SECOND)
+    dead = True
+    pair.lose = lambda way, number, segment: dead and segment.src in (CLIENT[1], SERVER[1])
+    pair.client.send(b"q" * 40_000)
+    pair.run(until=lambda: len(pair.server.received()) == 40_001)
+    pair.run(until=pair.now + SECOND // 2)
+    lost = [one for one in pair.crossings if one.segment.src == CLIENT[1] and one.segment.payload]
+    assert lost
+    assert all(one.fate for one in lost)
+    dead = False
+    pair.run(until=pair.now + 20 * SECOND)
+    whole = {one.segment.seq for one in lost}
+    after = {one.segment.seq for one in pair.crossings if one.segment.src == CLIENT[1] and not one.fate}
+    assert whole <= after
+    pair.client.send(b"r" * 40_000)
+    pair.run(until=lambda: len(pair.server.received()) == 80_001)
+    assert pair.client.report().paths[1].bytes_sent > sum(len(one.segment.payload) for one in lost)
