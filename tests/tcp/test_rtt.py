@@ -22,7 +22,7 @@ def test_the_first_sample() -> None:
     """(2.2): SRTT = R, RTTVAR = R/2, RTO = SRTT + 4 RTTVAR."""
     rtt = RttEstimator(LETTER)
     rtt.sample(800 * MILLISECOND)
-    assert (rtt.srtt, rtt.rttvar) == (800 * MILLISECOND, 400 * MILLISECOND)
+    assert (rtt.mean, rtt.rttvar) == (800 * MILLISECOND, 400 * MILLISECOND)
     assert rtt.rto == 2_400 * MILLISECOND
 
 
@@ -32,7 +32,7 @@ def test_the_second_sample() -> None:
     rtt.sample(800 * MILLISECOND)
     rtt.sample(400 * MILLISECOND)
     assert rtt.rttvar == 400 * MILLISECOND
-    assert rtt.srtt == 750 * MILLISECOND
+    assert rtt.mean == 750 * MILLISECOND
     assert rtt.rto == 2_350 * MILLISECOND
 
 
@@ -76,13 +76,40 @@ def test_karn(timestamps: bool) -> None:
     """No sample from a segment that was sent twice, unless its echo tells which copy arrived."""
     sender = Sender(timestamps=timestamps)
     sender.write(1)
-    before = sender.tcb.rtt.srtt
+    before = sender.tcb.rtt.mean
     assert sender.wait(1_000) == [0, 0, 0]
     left = sender.now
     sender.ack(1, after=500, echo=left)
-    changed = sender.tcb.rtt.srtt != before
+    changed = sender.tcb.rtt.mean != before
     assert changed is timestamps
     assert (sender.tcb.rtt.backoff == 0) is timestamps
+
+
+@pytest.mark.parametrize("sack", [False, True])
+def test_the_present_rtt_follows_each_ack_and_the_timeout_one_in_a_round_trip(sack: bool) -> None:
+    """Twenty segments leave together into a queue that empties at one in 10 ms."""
+    sender = Sender(sack=sack, window=20)
+    sender.write(20)
+    rtt = sender.tcb.rtt
+    sender.ack(1, after=20)
+    first = rtt.mean
+    for number in range(2, 21):
+        sender.ack(number, after=10)
+        assert rtt.latest == (10 + 10 * number) * MILLISECOND
+    assert rtt.mean == first
+    assert rtt.srtt is not None
+    assert rtt.srtt > 140 * MILLISECOND
+    assert rtt.min_rtt == 20 * MILLISECOND
+
+
+def test_a_copy_tells_nothing_of_the_rtt() -> None:
+    """Whose ACK it is that comes after a retransmission, nobody knows (Karn)."""
+    sender = Sender()
+    sender.write(4)
+    sender.ack(0, (1, 4), after=20)
+    before = sender.tcb.rtt.srtt, sender.tcb.rtt.latest
+    sender.ack(4, after=60)
+    assert (sender.tcb.rtt.srtt, sender.tcb.rtt.latest) == before
 
 
 def test_the_timer_runs_while_anything_is_outstanding_and_not_longer() -> None:

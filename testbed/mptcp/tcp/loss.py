@@ -32,6 +32,7 @@ def acknowledged(tcb: Tcb, now: int, ack: int, blocks: Blocks, echo_age: int | N
             last = board.trim(ack)
             if last is not None:
                 tcb.rack.latest(last, now)
+                tcb.rtt.observe(tcb.rack.rtt)
             cc.on_ack(acked, now, tcb.rtt.srtt, limited, tcb.rtt.latest)
         return
     top, waiting = board.top, outstanding - board.sacked - board.presumed
@@ -42,8 +43,11 @@ def acknowledged(tcb: Tcb, now: int, ack: int, blocks: Blocks, echo_age: int | N
     if acked and echo_age is not None and recovery.phase is not Phase.OPEN and recovery.can_undo:
         _eifel(tcb, unechoed)
     if tcb.sack_on:
-        tcb.rack.delivered(news, now, top, unechoed)
-        tcb.rack.delivered(sacked, now, top)
+        rack, newest = tcb.rack, tcb.rack.order
+        rack.delivered(news, now, top, unechoed)
+        rack.delivered(sacked, now, top)
+        if rack.order > newest and rack.once:
+            tcb.rtt.observe(rack.rtt)
         news += sacked
         delivered = sum([end - start for start, end, _, _, _ in news])
         if acked:

@@ -19,16 +19,18 @@ _start = attrgetter("start")
 
 
 class Rack:
-    """`order` and `end`: of the delivered range that was sent last; `rtt` its round trip. Times in ns.
+    """`order` and `end`: of the delivered range that was sent last; `rtt` its round trip, `once`: no other
+    copy of it was sent. Times in ns.
 
     Departs from RFC 8985 §5.2, which compares times of sending, because much leaves at one moment when
     time stands still while a segment is handled: the order of sending is counted.
     """
 
-    __slots__ = ("_life", "_round", "end", "min_rtt", "multiplier", "order", "reordering", "rtt")
+    __slots__ = ("_life", "_round", "end", "min_rtt", "multiplier", "once", "order", "reordering", "rtt")
 
     def __init__(self) -> None:
         self.order = self.end = -1
+        self.once = True
         self.rtt = 0
         self.min_rtt: int | None = None
         self.reordering = False  # a range arrived after one that was sent later
@@ -38,7 +40,7 @@ class Rack:
 
     def latest(self, one: Sent, now: int) -> None:
         """`delivered` where nothing was ever sent again or out of order."""
-        self.order, self.end = one.order, one.end
+        self.order, self.end, self.once = one.order, one.end, True
         self.rtt = rtt = now - one.at
         if self.min_rtt is None or rtt < self.min_rtt:
             self.min_rtt = rtt
@@ -63,7 +65,7 @@ class Rack:
             if self.min_rtt is None or rtt < self.min_rtt:
                 self.min_rtt = rtt
             if order > self.order or (order == self.order and end > self.end):
-                self.order, self.end, self.rtt = order, end, rtt
+                self.order, self.end, self.rtt, self.once = order, end, rtt, not again
 
     def on_dsack(self, una: int, nxt: int) -> None:
         """Sent again without need: wait longer, once per round trip (step 4)."""

@@ -1,6 +1,8 @@
 """Round-trip time and the retransmission timeout.
 
-Decides the RTO from samples and expiries. Knows no segment. Read first: RFC 6298 §2, §5.
+Decides the RTO from one sample in a round trip, as RFC 6298 means its gains, and from expiries; and what the
+round trip is now, from every acknowledgement: who chooses among subflows, or slows down before a queue is
+full, cannot wait for ten round trips. Knows no segment. Read first: RFC 6298 §2, §5.
 """
 
 from __future__ import annotations
@@ -9,14 +11,19 @@ from testbed.mptcp.config import MILLISECOND, SECOND, TcpConfig
 
 
 class RttEstimator:
-    """All times in ns. `rto` includes the back-off, which only a sample ends (RFC 6298 §5, Karn)."""
+    """All times in ns. `rto` includes the back-off, which only a sample ends (RFC 6298 §5, Karn).
 
-    __slots__ = ("_backoff", "_base", "_max", "_min", "latest", "min_rtt", "rttvar", "srtt")
+    `mean` and `rttvar` are RFC 6298's SRTT and RTTVAR. `srtt` is as smooth, but follows each ACK, as `latest`
+    and `min_rtt` do.
+    """
+
+    __slots__ = ("_backoff", "_base", "_max", "_min", "latest", "mean", "min_rtt", "rttvar", "srtt")
 
     GRANULARITY = MILLISECOND  # the timestamp clock's
 
     def __init__(self, config: TcpConfig) -> None:
         self.srtt: int | None = None
+        self.mean: int | None = None
         self.rttvar = 0
         self.min_rtt: int | None = None
         self.latest: int | None = None
@@ -35,22 +42,30 @@ class RttEstimator:
         return self._backoff
 
     def sample(self, rtt: int) -> None:
-        """One measurement, never from a retransmitted segment (Karn) unless timestamps tell (RFC 7323)."""
+        """For the RTO, once in a round trip; never from a retransmitted segment (Karn) unless timestamps
+        tell (RFC 7323)."""
         rtt = max(rtt, 1)
-        self.latest = rtt
-        self.min_rtt = rtt if self.min_rtt is None else min(self.min_rtt, rtt)
-        if self.srtt is None:
-            self.srtt, self.rttvar = rtt, rtt // 2
+        if self.mean is None:
+            self.mean, self.rttvar = rtt, rtt // 2
         else:
-            self.rttvar += (abs(self.srtt - rtt) - self.rttvar) // 4
-            self.srtt += (rtt - self.srtt) // 8
-        self._base = max(self._min, self.srtt + max(self.GRANULARITY, 4 * self.rttvar))
+            self.rttvar += (abs(self.mean - rtt) - self.rttvar) // 4
+            self.mean += (rtt - self.mean) // 8
+        self._base = max(self._min, self.mean + max(self.GRANULARITY, 4 * self.rttvar))
         self._backoff = 0
+        if self.srtt is None:
+            self.observe(rtt)
+
+    def observe(self, rtt: int) -> None:
+        """An ACK has come this long after the newest range that it reports had left."""
+        self.latest = rtt
+        if self.min_rtt is None or rtt < self.min_rtt:
+            self.min_rtt = rtt
+        self.srtt = rtt if self.srtt is None else self.srtt + (rtt - self.srtt) // 8
 
     def after_lost_syn(self) -> None:
         """Data starts and the SYN's timer had expired: be careful (RFC 6298 (5.7))."""
         self._backoff = 0
-        if self.srtt is None:
+        if self.mean is None:
             self._base = max(self._base, 3 * SECOND)
 
     def expired(self) -> None:
