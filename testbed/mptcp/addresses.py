@@ -31,6 +31,7 @@ from testbed.mptcp.reasons import Reason
 from testbed.mptcp.subflow import Subflow
 from testbed.mptcp.wire import AddAddr, MpPrio, Option, RemoveAddr
 
+IN_A_ROW = 2  # announcements at a time: more look like duplicate ACKs (RFC 8684 §3.3.5)
 MOST_SIGNALS = 8  # that wait on one subflow: a flood of announcements is not echoed without end
 
 
@@ -85,7 +86,9 @@ def plan(conn: Connection, now: int, addresses: tuple[bytes, ...]) -> list[Join]
         if number in book.withdrawn:
             continue
         if isinstance(action, Announce):
-            book.announced[action.id] = Announced(action.address, action.port, at=now)
+            waiting = sum(one.at is not None for one in book.announced.values())
+            at = now + waiting // IN_A_ROW * (conn.first.tcb.rtt.srtt or conn.first.tcb.rtt.rto)
+            book.announced[action.id] = Announced(action.address, action.port, at=at)
         else:
             book.tried.add((action.local, action.remote, action.port))
             joins.append(action)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from testbed.mptcp.reasons import Verdict
-from testbed.mptcp.wire import Segment, TooBig
+from testbed.mptcp.wire import MpCapable, Segment, TooBig
+from tests.core.boxes import find
 from tests.pair import SECOND, Pair
 
 MTU = 1200
@@ -40,6 +41,11 @@ def test_smaller_segments_at_once() -> None:
     assert pair.now - before < SECOND  # no timeout was waited for
     assert max(segment.length for segment in pair.segments("up")[-20:]) == MTU
     assert pair.server.report().verdict is Verdict.MPTCP
+    # Both parts of the first mapping say how far all of it reaches (draft §3.1.6).
+    long = [one for one in find(pair, "up", MpCapable) if one.data_length is not None]
+    assert len(long) > 2
+    assert {one.data_length for one in long} == {long[0].data_length}
+    assert long[0].data_length > MTU
 
 
 @pytest.mark.parametrize("off", [-(1 << 20), -1, 1 << 20, 1 << 31])
