@@ -87,7 +87,7 @@ def plan(conn: Connection, now: int, addresses: tuple[bytes, ...]) -> list[Join]
             continue
         if isinstance(action, Announce):
             waiting = sum(one.at is not None for one in book.announced.values())
-            at = now + waiting // IN_A_ROW * (conn.first.tcb.rtt.srtt or conn.first.tcb.rtt.rto)
+            at = now + waiting // IN_A_ROW * (conn.first.tcb.rtt.srtt or 0)
             book.announced[action.id] = Announced(action.address, action.port, at=at)
         else:
             book.tried.add((action.local, action.remote, action.port))
