@@ -16,7 +16,7 @@ _NEXT_TO_NOTHING = 0.02  # of what went over all subflows
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """One end's own account. `checksum` None: it does not say. `flows`: Linux's figures of each subflow."""
+    """One end's own account. `checksum` None: it does not say. `flows`: its figures of each subflow."""
 
     stack: str
     verdict: str = ""
@@ -90,6 +90,9 @@ def _of_end(
         value = end.counters.get(name, 0)
         if not within(value, counts.get(name, 0)):
             found.append(f"{name} {value}, expected {spelled(counts.get(name, 0))}")
+    for cables in expected.idle:
+        if end.flows and cables not in map(_cables, end.flows):
+            found.append(f"no subflow on cables {cables[0]} - {cables[1]}")
     total = sum(flow["sent"] for flow in end.flows)
     for flow in end.flows:
         if _cables(flow) in expected.idle and flow["sent"] > total * _NEXT_TO_NOTHING:

@@ -178,7 +178,7 @@ def _linux(side: str, task: Task) -> list[str]:
 
 def _ours(side: str, task: Task) -> list[str]:
     settings = task.settings(side)
-    words = ["--json", "--bind", address(side, 1, task.family)]
+    words = ["--json", "--interval", "0", "--bind", address(side, 1, task.family)]
     if side == "client":
         hold = task.pause if task.pauses == side else 0
         words += ["--pace", f"subflows {task.subflows} ahead {settings.block} hold {hold}"]
@@ -236,6 +236,15 @@ def _our_end(records: Sequence[dict[str, Any]]) -> End:
         error="" if last["verdict"] in ("mptcp", "fallback", "tcp") else last["reason"],
         seconds=last["seconds"],
         counters=records[-1]["counters"],
+        flows=tuple(
+            {
+                "local": path["local_address"],
+                "remote": path["remote_address"],
+                "sent": path["bytes_sent"],
+                "received": path["bytes_received"],
+            }
+            for path in last["paths"]
+        ),
     )
 
 

@@ -1,18 +1,20 @@
 """Outcomes as text: the matrix, the scenarios, what differed, and the time that is left.
 
 Decides how a cell reads: `ok`, its subflows and its goodput each way; `FAIL` and `unsupported` stand out.
+Counters stand side by side for the four pairs; cells that counted alike share their lines.
 The tables are Markdown that reads as well in a terminal. Knows nothing of how cells are run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from testbed.oracle.cells import TRANSFER, Cell
+from testbed.oracle.expected import FREE
 from testbed.oracle.outcome import Outcome
-from testbed.oracle.scenarios import SCENARIOS
+from testbed.oracle.scenarios import SCENARIOS, expected
 
 _COLUMNS = {
     (False, False): "plain",
@@ -59,6 +61,7 @@ def markdown(outcomes: Sequence[Outcome], size: int) -> str:
         parts.append("## Scenarios\n\n" + _scenarios(others))
         names = dict.fromkeys(outcome.cell.scenario for outcome in others)
         parts.append("\n".join(f"- {name}: {SCENARIOS[name].question}" for name in names))
+    parts.append("## Counters\n\n" + _counters(outcomes))
     wrong = [outcome for outcome in outcomes if not outcome.passed]
     if wrong:
         parts.append("## What differs\n\n" + "\n".join(_differences(outcome) for outcome in wrong))
@@ -115,13 +118,50 @@ def _scenarios(outcomes: Sequence[Outcome]) -> str:
     return _table(["scenario", "family", "paths", *(pair.replace("-", " - ") for pair in pairs)], rows)
 
 
+def _counters(outcomes: Sequence[Outcome]) -> str:
+    """Those of Linux's names that either end counted or was to count, but for the ones that are left free."""
+    pairs = list(dict.fromkeys(outcome.cell.pair for outcome in outcomes))
+    known = {
+        name
+        for outcome in outcomes
+        for side, end in outcome.ends.items()
+        for name in (*expected(outcome.cell).counts(side), *(end.counters if end.stack == "linux" else ()))
+    }
+    rows: dict[tuple[str, ...], dict[str, Outcome]] = {}
+    for outcome in outcomes:
+        if outcome.ends:
+            words = tuple(word for word in outcome.cell.words if word != outcome.cell.pair)
+            rows.setdefault(words, {})[outcome.cell.pair] = outcome
+    alike: dict[tuple[tuple[str, ...], ...], list[tuple[str, ...]]] = {}
+    for words, found in rows.items():
+        alike.setdefault((words[:1], *_counts(found, pairs, known)), []).append(words)
+    lines = []
+    for (scenario, *counts), cells in alike.items():
+        label = f"{scenario[0]}: {', '.join('/'.join(words[1:]) for words in cells)}"
+        lines += [[label if not index else "", *count] for index, count in enumerate(counts)]
+    head = ["cells", "end", "counter", *(pair.replace("-", " - ") for pair in pairs)]
+    return _table(head, lines, widest=40)
+
+
+def _counts(found: Mapping[str, Outcome], pairs: Sequence[str], known: set[str]) -> list[tuple[str, ...]]:
+    """A line for each counter of each end: its value with each pair."""
+    lines = []
+    for side in ("client", "server"):
+        counters = {pair: found[pair].ends[side].counters for pair in pairs if pair in found}
+        for name in sorted((known - FREE) & {name for one in counters.values() for name in one}):
+            values = (f"{counters[pair].get(name, 0)}" if pair in counters else "" for pair in pairs)
+            lines.append((side, name, *values))
+    return lines
+
+
 def _differences(outcome: Outcome) -> str:
     texts = outcome.differences or (outcome.unsupported,)
     return "\n".join([f"- {outcome.cell.name}", *(f"  - {text}" for text in texts)])
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(len(row[index]) for row in [head, *rows]) for index in range(len(head))]
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]], widest: int = 1000) -> str:
+    """Columns as wide as their longest cell, but for cells wider than `widest`."""
+    widths = [min(max(len(row[index]) for row in [head, *rows]), widest) for index in range(len(head))]
     lines = [head, ["-" * width for width in widths], *rows]
     return "\n".join(
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"

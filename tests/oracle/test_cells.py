@@ -126,6 +126,9 @@ def test_an_idle_path_is_seen_by_its_bytes() -> None:
     good["client"] = dataclasses.replace(good["client"], flows=flows)
     told = differences(cell, expected(cell), good, 1000, frozenset())
     assert told == ["client (linux): 400 of 1000 bytes on 10.7.2.1 - 10.7.1.2, expected none"]
+    good["client"] = dataclasses.replace(good["client"], flows=flows[:1])
+    told = differences(cell, expected(cell), good, 1000, frozenset())
+    assert told == ["client (linux): no subflow on cables 2 - 1"]
 
 
 def test_counts_may_be_ranges() -> None:
@@ -183,8 +186,11 @@ def test_the_programs_get_the_cells_settings() -> None:
 def test_results_of_both_stacks_become_ends() -> None:
     row = {"verdict": "mptcp", "intact": True, "bytes_sent": 5, "bytes_received": 6, "subflows": 2}
     row |= {"reason": "none", "seconds": 0.5, "counters": {"MPJoinSynRx": 1}}
+    path = {"local_address": "10.7.1.2", "remote_address": "10.7.1.1", "bytes_sent": 3, "bytes_received": 4}
+    row["paths"] = [{**path, "srtt_ns": 7}]
     end = READERS["ours"]([row, {"counters": {"MPJoinSynRx": 2}}])
     assert (end.sent, end.received, end.subflows, end.counters) == (5, 6, 2, {"MPJoinSynRx": 2})
+    assert end.flows == ({"local": "10.7.1.2", "remote": "10.7.1.1", "sent": 3, "received": 4},)
     assert READERS["ours"]([{"counters": {}}]).error == "no connection"
     assert READERS["linux"]([{"event": "midway"}]).error == "ended behind midway"
 
@@ -218,6 +224,25 @@ def test_tables_say_what_passed_and_what_did_not() -> None:
     assert time_left(outcomes[:2], [good, good, bad]) == 5.0
     assert line(outcomes[1], 2, 30, 65.0).startswith("[ 2/30] failed      transfer/linux-ours/ipv4/1-path")
     assert line(outcomes[1], 2, 30, 65.0).endswith("about 1:05 left")
+
+
+def test_counters_stand_side_by_side_and_cells_that_counted_alike_share_their_lines() -> None:
+    outcomes = []
+    for pair, extra in ((("linux", "linux"), {"OFOQueue": 9}), (("ours", "linux"), {"RetransSegs": 3})):
+        for family in (4, 6):
+            cell = Cell(*pair, family=family)
+            found = ends(cell)
+            counters = {**found["client"].counters, **extra}
+            outcomes.append(
+                Outcome(cell, {**found, "client": dataclasses.replace(found["client"], counters=counters)})
+            )
+    text = markdown(outcomes, 1000).split("## Counters")[1]
+    (line, *_) = [line for line in text.splitlines() if "MPCapableSYNTX" in line]
+    assert [word.strip() for word in line.split("|")[2:]] == ["client", "MPCapableSYNTX", "1", "1", ""]
+    assert "| transfer: ipv4/1-path, ipv6/1-path |" in text
+    assert text.count("MPCapableSYNTX") == 1
+    assert "OFOQueue" not in text, "it is left free"
+    assert "RetransSegs" not in text, "Linux has no such name among these"
 
 
 def test_only_the_matrix_is_called_transfer() -> None:
