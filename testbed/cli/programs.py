@@ -166,7 +166,7 @@ def client(
         str,
         typer.Option(
             metavar="WORDS",
-            help="Send more slowly: 'subflows 2' waits for as many, 'ahead 10000' for what comes back, "
+            help="Send more slowly: 'subflows 2' waits for as many, 'block 10000' for what comes back, "
             "'hold 500000' for `go` (see --control).",
         ),
     ] = "",

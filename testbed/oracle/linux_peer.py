@@ -109,7 +109,7 @@ class Exchange:
     def __init__(self, sock: socket.socket, spec: dict[str, Any], size: int | None) -> None:
         self.sock, self.spec, self.size = sock, spec, size
         self.held: list[memoryview] = []  # an echo's
-        self.sent = self.received = 0
+        self.sent = self.received = self.block_end = 0
         self.intact, self.error = True, ""
         self.pause: int = spec.get("pause", 0)
         self.peer_ended = False
@@ -189,10 +189,11 @@ class Exchange:
         return self.sent < self._limit()
 
     def _limit(self) -> int:
-        """A client sends so far now: `block` is the most that may be on its way and back."""
+        """A client sends so far now: the next `block` when all before has come back."""
         assert self.size is not None
-        block = self.spec.get("block") or self.size
-        return min(self.size, self.pause or self.size, self.received + block)
+        if self.received == self.sent:
+            self.block_end = self.sent + (self.spec.get("block") or self.size)
+        return min(self.size, self.pause or self.size, self.block_end)
 
     def _write(self) -> None:
         if self.size is None:

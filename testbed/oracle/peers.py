@@ -39,7 +39,7 @@ class Settings:
     fast_open: bool = False
     deny_join_initial: bool = False
     both: bool = False  # a Linux end's socket may have subflows of the other address family
-    block: int = 0  # a client has at most so many bytes on their way and back, 0: any number
+    block: int = 0  # a client sends so many bytes and waits until they have come back, 0: any number
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,19 +130,27 @@ class Peer:
         text = os.pread(fd, os.fstat(fd).st_size, 0)  # a seek would move the program's own place as well
         return text.decode(errors="replace").strip()[-600:]
 
-    def account(self, patience: float = PATIENCE + 4) -> End:
-        """What it says of its connection, at its end; whoever is silent for so long is interrupted."""
+    def account(self, patience: float = PATIENCE + 4, settled: Callable[[], object] = lambda: None) -> End:
+        """What it says of its connection, at its end; whoever is silent for so long is interrupted. So is our
+        server with its one connection behind it, once the other end has `settled`: it would wait to see."""
         lines = []
         for wait in (patience, LAST_WORDS):
             with contextlib.suppress(RunFailed):
                 while text := self.line(wait):
                     lines.append(text)
+                    if self._is_over:
+                        settled()
+                        self.interrupt()
                 break
             self.interrupt()
         records = [json.loads(text) for text in lines if text.startswith("{")]
         if not records:
             return End(self.stack, error=f"no result; {self.errors()}")
         return READERS[self.stack](records)
+
+    @property
+    def _is_over(self) -> bool:
+        return self.stack == "ours" and self.side == "server" and not self.task.server.fast_open
 
     def close(self) -> None:
         if self.process.poll() is None:
@@ -181,7 +189,7 @@ def _ours(side: str, task: Task) -> list[str]:
     words = ["--json", "--interval", "0", "--bind", address(side, 1, task.family)]
     if side == "client":
         hold = task.pause if task.pauses == side else 0
-        words += ["--pace", f"subflows {task.subflows} ahead {settings.block} hold {hold}"]
+        words += ["--pace", f"subflows {task.subflows} block {settings.block} hold {hold}"]
         brackets = f"[{task.target}]" if task.family == 6 else task.target
         words = [f"{brackets}:{task.port}", "--send", str(task.size), "--timeout", str(PATIENCE), *words]
     else:

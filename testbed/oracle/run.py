@@ -97,6 +97,7 @@ class _Stage:
         self.pids = {side: lab.pid(side) for side in SIDES}
         self.peers: dict[str, Peer] = {}
         self.names: frozenset[str] = frozenset()
+        self._before: dict[str, dict[str, int]] = {}
         self._undo: list[tuple[str, str]] = []
 
     def play(self) -> dict[str, End]:
@@ -106,8 +107,8 @@ class _Stage:
             self.shell(side, kernel.script(self._sysctls(side), self._endpoints(side), self._limits(side)))
         if scenario.before is not None:
             scenario.before(self)
-        before = {side: kernel.counters(self.pids[side]) for side in SIDES}
-        self.names = frozenset(before["server"]) - {"MPCurrEstab"}
+        self._before = {side: kernel.counters(self.pids[side]) for side in SIDES}
+        self.names = frozenset(self._before["server"]) - {"MPCurrEstab"}
         arrived = kernel.bytes_in(self.pids["server"])
         for side in ("server", "client"):
             self.peers[side] = Peer(self.lab, side, self.cell.stack(side), self.task)
@@ -120,8 +121,10 @@ class _Stage:
         ends = {"client": self.peers["client"].account()}
         if not ends["client"].verdict:
             self.peers["server"].interrupt()  # nobody will come
-        ends["server"] = self.peers["server"].account(0.5 if self.task.server.fast_open else _CLOSED_WITHIN)
-        return {side: self._with_counters(side, end, before[side]) for side, end in ends.items()}
+        ends["server"] = self.peers["server"].account(
+            0.5 if self.task.server.fast_open else _CLOSED_WITHIN, lambda: self._settled("client")
+        )
+        return {side: self._with_counters(side, end) for side, end in ends.items()}
 
     def _sysctls(self, side: str) -> dict[str, int]:
         cell = self.cell
@@ -151,14 +154,16 @@ class _Stage:
                 raise RunFailed("half of the bytes never arrived")
             time.sleep(0.002)
 
-    def _with_counters(self, side: str, end: End, before: dict[str, int]) -> End:
-        if end.stack == "ours":
-            return end
+    def _with_counters(self, side: str, end: End) -> End:
+        return end if end.stack == "ours" else replace(end, counters=self._settled(side))
+
+    def _settled(self, side: str) -> dict[str, int]:
+        """What the kernel there has counted, once it has no connection of this cell any more."""
         deadline = time.monotonic() + _SETTLED_WITHIN
         while True:
-            now = kernel.since(before, kernel.counters(self.pids[side]))
+            now = kernel.since(self._before[side], kernel.counters(self.pids[side]))
             if not now.get("MPCurrEstab") or time.monotonic() > deadline:
-                return replace(end, counters=now)
+                return now
             time.sleep(0.005)
 
     def shell(self, side: str, script: str) -> None:
@@ -189,16 +194,22 @@ class _Stage:
                 else:
                     self._undo.append((side, "\n".join(lines)))
 
-    def break_checksum(self, side: str) -> None:
-        """The option's own; the TCP checksum follows by nft's hand."""
+    def break_checksum(self, side: str, cable: int = 0) -> None:
+        """The option's own; the TCP checksum follows by nft's hand. A frame that holds a whole block has the
+        first copy of its mapping, which is the one that counts."""
         port = f"tcp {'dport' if side == 'server' else 'sport'} {self.task.port}"
-        mapped = f"tcp option @30,24,8 {{ {', '.join(map(str, _CHECKSUM_PLACES))} }}"
-        once = f"quota over {self.task.size // 2} bytes numgen inc mod 4294967295 == 0"
+        block = self.task.client.block
+        which = f"quota over {self.task.size // 2} bytes numgen inc mod 4294967295 == 0"
+        if cable:
+            which = f"iifname {network.interface(side, cable)}"
+        mapped = (
+            f"meta length > {block or 1200} tcp option @30,24,8 {{ {', '.join(map(str, _CHECKSUM_PLACES))} }}"
+        )
         rules = [
             "add table inet oracle",
             "add chain inet oracle bad",
             "add chain inet oracle first { type filter hook prerouting priority -300; }",
-            f"add rule inet oracle first {port} meta length > 1200 {mapped} {once} jump bad",
+            f"add rule inet oracle first {port} {mapped} {which} jump bad",
             *(
                 f"add rule inet oracle bad tcp option @30,24,8 {flags} tcp option @30,{place},16 set 0x4711"
                 for flags, place in _CHECKSUM_PLACES.items()

@@ -53,8 +53,9 @@ class Stage(Protocol):
     def path_manager(self, side: str, words: str) -> None:
         """`endpoint ...` in ip-mptcp's words, carried out at this end."""
 
-    def break_checksum(self, side: str) -> None:
-        """One segment behind the half of the data for this side will have a wrong DSS checksum."""
+    def break_checksum(self, side: str, cable: int = 0) -> None:
+        """One mapping behind the half of the data for this side will have a wrong DSS checksum, or all that
+        come by this cable."""
 
     def unplug(self, cable: int) -> None:
         """Nothing arrives over this cable any more, and nobody is told."""
@@ -276,14 +277,14 @@ SCENARIOS: dict[str, Scenario] = {
         "A DSS checksum is wrong on one of two subflows: is that one reset and all data whole?",
         checksum_fails_on_one("server"),
         client=with_endpoint("client", "id 2 subflow"),
-        before=lambda stage: stage.break_checksum("server"),
+        before=lambda stage: stage.break_checksum("server", cable=2),
         checksum=True,
     ),
     "checksum-fails-on-one-at-client": Scenario(
         "The same with data of the server",
         checksum_fails_on_one("client"),
         client=with_endpoint("client", "id 2 subflow"),
-        before=lambda stage: stage.break_checksum("client"),
+        before=lambda stage: stage.break_checksum("client", cable=2),
         checksum=True,
     ),
     "fast-open": Scenario(

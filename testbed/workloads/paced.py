@@ -1,7 +1,7 @@
 """A client by hand that does not send as fast as it could: so that something can happen meanwhile.
 
-Decides how much an application may have sent by now: a first piece until there are enough subflows, no more
-than so many bytes ahead of what has come back, and up to a mark until it is told to go on. It stands between
+Decides how much an application may have sent by now: a first piece until there are enough subflows, the next
+block once the one before has come back, and up to a mark until it is told to go on. It stands between
 the application and its endpoint and takes less than is offered. Knows nothing of what is sent.
 Read first: one_connection.py, which offers the rest again with every event.
 """
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
 FIRST_PIECE = 1000  # bytes, so that both ends have all of the handshake
 JOIN_PATIENCE = 2 * SECOND
-_WORDS = "`subflows N`, `ahead BYTES`, `hold BYTES`"
+_WORDS = "`subflows N`, `block BYTES`, `hold BYTES`"
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
     """`subflows`: how many there are to be, the first included, before more than a first piece goes.
-    `ahead`: bytes that may have been sent and not come back. `hold`: bytes before `go`. 0: no limit."""
+    `block`: bytes that are sent when all before has come back. `hold`: bytes before `go`. 0: no limit."""
 
     subflows: int = 0
-    ahead: int = 0
+    block: int = 0
     hold: int = 0
 
 
@@ -56,7 +56,7 @@ class Paced:
         self._subflows = 1
         self._joined_by: int | None = None  # when waiting for subflows ends
         self._released = not pace.hold
-        self.sent = self.received = 0
+        self.sent = self.received = self._block_end = 0
 
     @property
     def room(self) -> int:
@@ -65,8 +65,10 @@ class Paced:
         limits = [1 << 62]
         if self._subflows < pace.subflows:
             limits.append(FIRST_PIECE)
-        if pace.ahead:
-            limits.append(self.received + pace.ahead)
+        if pace.block:
+            if self.received == self.sent:
+                self._block_end = self.sent + pace.block
+            limits.append(self._block_end)
         if not self._released:
             limits.append(pace.hold)
         return max(min(limits) - self.sent, 0)

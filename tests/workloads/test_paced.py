@@ -78,18 +78,18 @@ def test_waiting_for_subflows_ends() -> None:
     talk.finish()
 
 
-def test_ahead_bounds_what_has_not_come_back() -> None:
-    talk = Talk("ahead 5000")
-    worst = 0
+def test_a_block_waits_for_the_one_before() -> None:
+    talk = Talk("block 5000")
+    sent = set()
 
     def look() -> bool:
-        nonlocal worst
-        worst = max(worst, talk.paced.sent - talk.paced.received)
+        sent.add((talk.paced.sent, talk.paced.received // 5000))
         return talk.client.done and talk.server.done
 
     talk.net.start()
     talk.net.run(look, 100 * SECOND)
-    assert worst == 5000
+    blocks = range(0, SIZE, 5000)
+    assert sent == {(0, 0), *((at + 5000, at // 5000) for at in blocks), (SIZE, SIZE // 5000)}
     talk.finish()
 
 
@@ -104,9 +104,9 @@ def test_hold_lasts_until_go() -> None:
 
 def test_the_words() -> None:
     assert parse_pace("") == Pace()
-    assert parse_pace("hold 5 subflows 2 ahead 7") == Pace(2, 7, 5)
-    for text in ("fast", "hold", "hold x", "subflows 2 ahead", "speed 5"):
-        with pytest.raises(UserError, match="`subflows N`, `ahead BYTES`, `hold BYTES`"):
+    assert parse_pace("hold 5 subflows 2 block 7") == Pace(2, 7, 5)
+    for text in ("fast", "hold", "hold x", "subflows 2 block", "speed 5"):
+        with pytest.raises(UserError, match="`subflows N`, `block BYTES`, `hold BYTES`"):
             parse_pace(text)
 
 
