@@ -37,7 +37,7 @@ def assign(conn: Connection, now: int) -> None:
         _new_data(conn, ready, now)
     if sender.unmapped:
         _probe(conn, ready, now)
-    if conn.mptcp.opportunistic and len(ready) > 1:
+    if conn.mptcp.opportunistic and len(ready) > 1 and not conn.scheduler.duplicates:
         blocked = sender.edge <= sender.nxt if sender.unmapped else conn.want_space
         if blocked:
             _left_edge(conn, ready, now)
@@ -66,6 +66,7 @@ def _new_data(conn: Connection, ready: list[Subflow], now: int) -> None:
         if sub is None:
             return
         _commit(conn, now, sub, sender.nxt, min(rooms[sub.index], queued))
+        sub.cursor = sender.nxt
         rooms[sub.index] = _room(conn, sub, min(sender.unmapped, sender.edge - sender.nxt))
 
 

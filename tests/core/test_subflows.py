@@ -170,6 +170,20 @@ def test_redundant_sends_everything_on_both() -> None:
     finish(pair)
 
 
+def test_redundant_sends_nothing_twice_on_one_subflow() -> None:
+    """What the first subflow has sent when the second joins is a copy less to make; nor is anything late."""
+    pair = multipath(
+        client={"mptcp": MptcpConfig(scheduler="redundant"), "tcp": TcpConfig(send_buffer=100_000)},
+        links=links(link(10, 10, queue=1000), link(2, 50, queue=1000)),
+    )
+    pair.establish()
+    transfer(pair, PATTERN[:500_000])
+    assert pair.client.report().retransmits == 0
+    assert shares(pair)[0] == 500_000
+    assert shares(pair)[1] > 30_000
+    assert "OpportunisticRetrans" not in pair.client.endpoint.counters
+
+
 def test_a_closed_subflow_leaves_its_data_to_the_others() -> None:
     pair = multipath(links=links(link(10, 10), link(10, 10)))
     open_subflows(pair)
