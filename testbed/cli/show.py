@@ -29,13 +29,17 @@ def counted(number: int, word: str) -> str:
 
 def summary_table(results: Results) -> str:
     """One row per cell: factors, connections, every verdict that occurs in percent with its 95 % interval,
-    and what the closed form expects, where there is one."""
+    what the closed form expects, where there is one, and each path's share where several were used."""
+    from testbed.results import share_columns
+
     summary = results.summary
+    shares = share_columns(summary)
     verdicts = [name for name in ("mptcp", "tcp", "fallback", "reset", "hang") if int(summary[name].sum())]
     expected = [name for name in verdicts if name in ("fallback", "reset")]
     expected = [name for name in expected if summary[f"{name}_expected"].notna().any()]
     head = [*results.factors, "n", *(f"{name} %" for name in verdicts)]
     head += [*(f"{name} expected %" for name in expected), "set-up ms", "goodput Mbit/s"]
+    head += [f"path {name} %" for name in shares.values()]
     if int(summary["invalid_runs"].sum()):
         head.append("invalid runs")
     rows = []
@@ -47,6 +51,7 @@ def summary_table(results: Results) -> str:
             cells.append(f"{100 * row[f'{name}_rate']:6.2f} [{low:5.2f}, {high:6.2f}]")
         cells += [f"{100 * row[f'{name}_expected']:.2f}" for name in expected]
         cells += [f"{row['setup_ms']:.1f}", f"{row['goodput_mbit']:.2f}"]
+        cells += [f"{100 * row[name]:.1f}" for name in shares]
         if "invalid runs" in head:
             cells.append(f"{row['invalid_runs']}")
         rows.append(cells)

@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from testbed.figures.registry import FIGURES, draw
 from testbed.mptcp.reasons import Reason, Verdict
 from testbed.records import write_atomically
-from testbed.results import Results
+from testbed.results import Results, share_columns
 
 
 def write_report(results: Results, figures: Sequence[str] | None = None) -> Path:
@@ -54,7 +54,8 @@ def _verdicts(results: Results) -> list[str]:
 
 
 def _columns(results: Results) -> list[str]:
-    return [*results.factors, "connections", *_verdicts(results), "set-up, ms", "goodput, Mbit/s"]
+    shares = [f"path {name}" for name in share_columns(results.summary).values()]
+    return [*results.factors, "connections", *_verdicts(results), "set-up, ms", "goodput, Mbit/s", *shares]
 
 
 def _rows(results: Results) -> list[list[str]]:
@@ -67,6 +68,7 @@ def _rows(results: Results) -> list[list[str]]:
             cells.append(f"{100 * row[f'{verdict}_rate']:.2f} % ({low:.2f} to {high:.2f})")
         cells.append(_bounded(row, "setup_ms"))
         cells.append(_bounded(row, "goodput_mbit"))
+        cells += [f"{100 * row[name]:.1f} %" for name in share_columns(results.summary)]
         rows.append(cells)
     return rows
 

@@ -4,6 +4,7 @@ For a notebook: `from testbed.results import load; load("results/fallback-sim").
 """
 
 from testbed.results.expected import closed_form
+from testbed.results.paths import share_columns
 from testbed.results.statistics import agreement, bootstrap_mean, exact_interval, wilson_interval
 from testbed.results.store import Results, load, write_tables
 
@@ -14,6 +15,7 @@ __all__ = [
     "closed_form",
     "exact_interval",
     "load",
+    "share_columns",
     "wilson_interval",
     "write_tables",
 ]

@@ -20,7 +20,12 @@ ABSENT = "absent"  # the server's verdict on a connection that it never had
 
 
 def join(rows: Iterable[Row]) -> list[dict[str, Any]]:
-    """One row per client row, in the client's order; then one per server row that no client claims."""
+    """One row per client row, in the client's order."""
+    return [connection(client, server) for client, server in pairs(rows)]
+
+
+def pairs(rows: Iterable[Row]) -> list[tuple[Row, Row | None]]:
+    """Every client row with the server's row of the same connection; None where it never had one."""
     clients: list[Row] = []
     servers: dict[tuple[str, int], list[Row]] = defaultdict(list)
     for row in rows:
@@ -28,14 +33,14 @@ def join(rows: Iterable[Row]) -> list[dict[str, Any]]:
             clients.append(row)
         else:
             servers[row["remote_address"], row["remote_port"]].append(row)
-    joined = []
+    joined: list[tuple[Row, Row | None]] = []
     for client in clients:
         candidates = servers.get((client["local_address"], client["local_port"]), [])
         # A late packet may have begun a second, empty connection there: the one that moved data counts.
         server = max(candidates, key=_weight, default=None)
         if server is not None:
             candidates.remove(server)
-        joined.append(_connection(client, server))
+        joined.append((client, server))
     return joined
 
 
@@ -43,7 +48,8 @@ def _weight(row: Row) -> int:
     return int(row.get("bytes_received") or 0) + int(row.get("bytes_sent") or 0)
 
 
-def _connection(client: Row, server: Row | None) -> dict[str, Any]:
+def connection(client: Row, server: Row | None) -> dict[str, Any]:
+    """The row of connections.parquet."""
     verdict, reason = judge(client, server)
     there: Row = server or {}
     opened, connected = client.get("opened_ns"), client.get("connected_ns")

@@ -1,10 +1,10 @@
-"""Records of runs -> connections.parquet and summary.csv, and back into a notebook.
+"""Records of runs -> connections.parquet, paths.parquet and summary.csv, and back into a notebook.
 
-Decides the columns of both. connections.parquet has one row per connection of every valid run, with the
-cell's factors under their dotted names; summary.csv one row per cell: the factors, how many connections,
-per verdict the count, its rate and the 95 % Wilson bounds, what the closed form says, then mean goodput and
-set-up time with bootstrap bounds. Invalid runs are counted and never averaged in.
-Must not know how anything was run or drawn.
+Decides the columns of all three. connections.parquet has one row per connection of every valid run, with
+the cell's factors under their dotted names, paths.parquet one per subflow; summary.csv one row per cell: the
+factors, how many connections, per verdict the count, its rate and the 95 % Wilson bounds, what the closed
+form says, mean goodput and set-up time with bootstrap bounds, and each path's share. Invalid runs are
+counted and never averaged in. Must not know how anything was run or drawn.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,23 +23,27 @@ from testbed.errors import UserError
 from testbed.mptcp.reasons import Verdict
 from testbed.records import RECORD, finished_runs, read_rows, write_atomically
 from testbed.results.expected import closed_form
-from testbed.results.join import join
+from testbed.results.join import connection, pairs
+from testbed.results.paths import COLUMNS, names_of, path_rows, shares
 from testbed.results.statistics import bootstrap_mean, wilson_interval
 
 CONNECTIONS = "connections.parquet"
+PATHS = "paths.parquet"
 SUMMARY = "summary.csv"
 ENVIRONMENT = "environment.json"
 
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """An output directory, read. `records` are those of all finished runs, invalid ones included."""
+    """An output directory, read. `paths` has a row for each subflow. `records` are those of all finished
+    runs, invalid ones included."""
 
     directory: Path
     connections: pd.DataFrame
     summary: pd.DataFrame
     environment: dict[str, Any]
     records: list[dict[str, Any]]
+    paths: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(COLUMNS)))
 
     @property
     def factors(self) -> list[str]:
@@ -68,13 +72,13 @@ def load(directory: Path | str) -> Results:
     summary = pd.read_csv(directory / SUMMARY)
     if not summarise(0, {}, records[0]["settings"], pd.DataFrame(), 0).keys() <= set(summary.columns):
         summary = write_tables(directory)  # an earlier version wrote them
-    connections = pd.read_parquet(directory / CONNECTIONS)
-    return Results(directory, connections, summary, environment, records)
+    connections, paths = (pd.read_parquet(directory / name) for name in (CONNECTIONS, PATHS))
+    return Results(directory, connections, summary, environment, records, paths)
 
 
 def _behind(directory: Path) -> bool:
     """Whether the tables are missing, or older than a finished run (an interrupted campaign)."""
-    tables = [directory / CONNECTIONS, directory / SUMMARY]
+    tables = [directory / CONNECTIONS, directory / PATHS, directory / SUMMARY]
     if not all(table.exists() for table in tables):
         return True
     written = min(table.stat().st_mtime_ns for table in tables)
@@ -82,32 +86,45 @@ def _behind(directory: Path) -> bool:
 
 
 def write_tables(directory: Path) -> pd.DataFrame:
-    """Writes both tables from the runs that are there; returns the summary."""
-    runs = list(finished_runs(directory))
-    frames = []
+    """Writes all tables from the runs that are there; returns the summary."""
+    frames: dict[str, list[pd.DataFrame]] = {CONNECTIONS: [], PATHS: []}
     rows = []
     cells: dict[int, list[tuple[Path, dict[str, Any]]]] = {}
-    for path, record in runs:
+    for path, record in finished_runs(directory):
         cells.setdefault(record["cell"], []).append((path, record))
     for cell, members in cells.items():
         valid = [(path, record) for path, record in members if record["invalid"] is None]
-        factors: dict[str, Any] = members[0][1]["factors"]
+        first = members[0][1]
+        names = names_of(first)
         joined: list[dict[str, Any]] = []
+        subflows: list[dict[str, Any]] = []
         for path, record in valid:
-            head = {"cell": cell, "run": record["run"], **factors}
-            joined += [{**head, **row} for row in join(read_rows(path))]
-        frame = pd.DataFrame(joined)
-        frames.append(frame)
-        settings = members[0][1]["settings"]
-        rows.append(summarise(cell, factors, settings, frame, len(members) - len(valid)))
+            head = {"cell": cell, "run": record["run"], **first["factors"]}
+            for client, server in pairs(read_rows(path)):
+                joined.append({**head, **connection(client, server)})
+                subflows += [{**head, **row} for row in path_rows(client, server, names)]
+        tables = pd.DataFrame(joined), pd.DataFrame(subflows)
+        for found, table in zip(frames.values(), tables, strict=True):
+            found.append(table)
+        row = summarise(cell, first["factors"], first["settings"], tables[0], len(members) - len(valid))
+        rows.append({**row, **shares(tables[1], names.values())})
     summary = pd.DataFrame(rows)
-    connections = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
-    _uniform(connections)
-    partial = directory / (CONNECTIONS + ".partial")
-    connections.to_parquet(partial, index=False)
-    partial.replace(directory / CONNECTIONS)
+    for name, parts in frames.items():
+        whole = [part for part in parts if len(part)]
+        _write(directory / name, pd.concat(whole, ignore_index=True) if whole else _empty(name))
     write_atomically(directory / SUMMARY, summary.to_csv(index=False, float_format="%.6g"))
     return summary
+
+
+def _empty(name: str) -> pd.DataFrame:
+    return pd.DataFrame(columns=list(COLUMNS)) if name == PATHS else pd.DataFrame()
+
+
+def _write(path: Path, frame: pd.DataFrame) -> None:
+    _uniform(frame)
+    partial = path.with_name(path.name + ".partial")
+    frame.to_parquet(partial, index=False)
+    partial.replace(path)
 
 
 def summarise(

@@ -20,6 +20,7 @@ from testbed.records import finished_runs, write_atomically
 from testbed.runner import environment
 from testbed.runner.backends import BACKENDS
 from testbed.runner.experiment import Campaign, written
+from testbed.runner.network import paths_of
 from testbed.runner.pool import Pool
 from testbed.runner.store import TRIES, Run, Store, open_store
 
@@ -156,6 +157,7 @@ def _job(store: Store, run: Run, net: str, backend: str, commit: str) -> dict[st
             "try": run.attempt,
             "seed": run.seed,
             "net": net,
+            "paths": paths_of(run.plan.cell),
             "links_by": experiment.links if net == "mininet" else None,
             "commit": commit,
         },

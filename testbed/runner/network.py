@@ -27,6 +27,11 @@ def network_of(cell: Cell) -> NetPlan:
     return with_overrides(plan, cell.network) if cell.network else plan
 
 
+def paths_of(cell: Cell) -> dict[str, tuple[str, str]]:
+    """Name -> the client's and the server's address."""
+    return {path.name: (path.client_address, path.server_address) for path in network_of(cell).paths}
+
+
 @lru_cache(maxsize=256)
 def _plain_network(name_or_file: str, parameters: str) -> NetPlan:
     return plan_from(load_topology(name_or_file, **json.loads(parameters)))
