@@ -29,12 +29,16 @@ def counted(number: int, word: str) -> str:
 
 def summary_table(results: Results) -> str:
     """One row per cell: factors, connections, every verdict that occurs in percent with its 95 % interval,
-    what the closed form expects, where there is one, and each path's share where several were used."""
+    what the closed form expects, where there is one, and each path's share where several were used. One
+    verdict for all connections is a line beneath."""
     from testbed.results import share_columns
 
     summary = results.summary
     shares = share_columns(summary)
     verdicts = [name for name in ("mptcp", "tcp", "fallback", "reset", "hang") if int(summary[name].sum())]
+    only = verdicts[0] if len(verdicts) == 1 else None
+    if only:
+        verdicts = []
     expected = [name for name in verdicts if name in ("fallback", "reset")]
     expected = [name for name in expected if summary[f"{name}_expected"].notna().any()]
     head = [*results.factors, "n", *(f"{name} %" for name in verdicts)]
@@ -55,4 +59,5 @@ def summary_table(results: Results) -> str:
         if "invalid runs" in head:
             cells.append(f"{row['invalid_runs']}")
         rows.append(cells)
-    return table(head, rows)
+    total = int(summary["connections"].sum())
+    return table(head, rows) + (f"\n{counted(total, 'connection')}, verdict {only}" if only else "")

@@ -37,6 +37,11 @@ FIGURES = {
             "How often a connection falls back, against the loss from client to server",
             "testbed.figures.fallback_by_loss:draw",
         ),
+        Figure(
+            "goodput_by_path",
+            "What a connection carried, and over which path",
+            "testbed.figures.goodput_by_path:draw",
+        ),
     )
 }
 

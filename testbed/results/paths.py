@@ -42,7 +42,7 @@ COLUMNS = (
 
 def names_of(record: Row) -> Names:
     """From a run's record; empty where an earlier version wrote it."""
-    return {(ends[0], ends[1]): name for name, ends in record.get("paths", {}).items()}
+    return {(ends["client"], ends["server"]): name for name, ends in record.get("paths", {}).items()}
 
 
 def path_rows(client: Row, server: Row | None, names: Names) -> list[dict[str, Any]]:

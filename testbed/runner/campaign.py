@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,14 @@ from testbed.runner.backends import BACKENDS
 from testbed.runner.experiment import Campaign, written
 from testbed.runner.network import paths_of
 from testbed.runner.pool import Pool
+from testbed.runner.spec import build
 from testbed.runner.store import TRIES, Run, Store, open_store
+from testbed.workloads import Workload
 
-LABS_PER_CORE = 2.5  # most of a lab's time is waiting: for arrivals, delays and retransmission timers
+LABS_PER_CORE = {
+    "request": 2.5,  # most of a lab's time is waiting: for arrivals, delays and retransmission timers
+    "bulk": 0.5,  # its figures are those of a core that had time
+}
 
 
 @dataclass(slots=True)
@@ -55,9 +60,11 @@ class Finished:
             raise RunFailed("\n".join(self.failures))
 
 
-def default_jobs(net: str) -> int:
-    cores = len(os.sched_getaffinity(0))
-    return cores if net == "sim" else max(2, round(LABS_PER_CORE * cores))
+def default_jobs(net: str, workloads: Collection[str], cores: int) -> int:
+    """Runs at a time, where neither experiment nor command says."""
+    if net == "sim":
+        return cores
+    return max(1, round(min(LABS_PER_CORE[workload] for workload in workloads) * cores))
 
 
 def run_campaign(
@@ -79,7 +86,9 @@ def run_campaign(
     campaign = with_net(campaign, net)
     store = open_store(campaign, out, net, fresh)
     try:
-        size = jobs or campaign.experiment.jobs or default_jobs(net)
+        workloads = {build(Workload, plan.cell.workload).type for plan in campaign.cells}
+        cores = len(os.sched_getaffinity(0))
+        size = jobs or campaign.experiment.jobs or default_jobs(net, workloads, cores)
         evidence = environment.describe(campaign, net, way, size)
         write_atomically(store.directory / "environment.json", _json(evidence))
         failures = _run_missing(store, net, size, backend or BACKENDS[net], str(evidence["commit"]), watch)

@@ -8,11 +8,13 @@ anything is run.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from functools import lru_cache
+from typing import Any
 
 from testbed.errors import UserError
 from testbed.mptcp.config import ClientConfig, ServerConfig
-from testbed.plan import NetPlan, load_topology, plan_from, with_overrides
+from testbed.plan import Hop, NetPlan, load_topology, plan_from, with_overrides
 from testbed.runner.seeds import derive
 from testbed.runner.spec import Cell, build
 from testbed.workloads import HostSpec, Workload
@@ -27,9 +29,23 @@ def network_of(cell: Cell) -> NetPlan:
     return with_overrides(plan, cell.network) if cell.network else plan
 
 
-def paths_of(cell: Cell) -> dict[str, tuple[str, str]]:
-    """Name -> the client's and the server's address."""
-    return {path.name: (path.client_address, path.server_address) for path in network_of(cell).paths}
+def paths_of(cell: Cell) -> dict[str, dict[str, Any]]:
+    """For a run's record: of each path by name both addresses, and the lowest rate each way in bit/s."""
+    plan = network_of(cell)
+    return {
+        path.name: {
+            "client": path.client_address,
+            "server": path.server_address,
+            "rate_up": _rate(plan, path.up),
+            "rate_down": _rate(plan, path.down),
+        }
+        for path in plan.paths
+    }
+
+
+def _rate(plan: NetPlan, hops: Iterable[Hop]) -> int | None:
+    rates = [plan.link(name).params(way).rate for name, way in hops]
+    return min((rate for rate in rates if rate is not None), default=None)
 
 
 @lru_cache(maxsize=256)

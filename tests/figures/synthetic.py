@@ -39,6 +39,9 @@ def write(directory: Path, experiment: Path, sets: list[str], seed: int = 1) -> 
             "seed": seed,
             "commit": "0123456789ab",
             "invalid": None,
+            "paths": {
+                "1": {"client": "10.0.1.1", "server": "10.1.1.1", "rate_up": 10**7, "rate_down": 10**7}
+            },
         }
         write_run(home, record, rows, {})
     facts = {
@@ -69,4 +72,21 @@ def _row(index: int, profile: str, verdict: str) -> dict[str, Any]:
         "done_ns": 100_000_000,
         "bytes_received": 10_000,
         "intact": True,
+        "paths": [
+            {
+                "subflow": 0,
+                "local_address": "10.0.1.1",
+                "local_port": 21000 + index,
+                "remote_address": "10.1.1.1",
+                "remote_port": 20080,
+                "local_id": 0,
+                "remote_id": 0,
+                "backup": False,
+                "bytes_sent": 300,
+                "bytes_received": 10_000,
+                "retransmits": 0,
+                "srtt_ns": 20_000_000,
+                "ended": "closed",
+            }
+        ],
     }

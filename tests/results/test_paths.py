@@ -15,7 +15,7 @@ from testbed.results import load
 from testbed.results.paths import COLUMNS, names_of, path_rows, share_columns, shares
 from tests.results.test_store import SETTINGS, client, server
 
-NAMES = {"1": ["10.0.1.1", "10.1.1.1"], "2": ["10.0.2.1", "10.1.2.1"]}
+NAMES = {number: {"client": f"10.0.{number}.1", "server": f"10.1.{number}.1"} for number in "12"}
 MORE = {"srtt_ns": 21_000_000, "cwnd": 14_600, "ended": "closed", "backup": False}
 
 
@@ -116,10 +116,13 @@ def test_the_summary_has_the_shares_and_the_table_shows_them(output: Path) -> No
     results = load(output)
     assert list(results.summary["paths.1.share"]) == [0.75, 1.0]
     assert list(results.summary["paths.2.share"]) == [0.25, 0.0]
-    head, _, first, second = summary_table(results).splitlines()
+    head, _, first, second, last = summary_table(results).splitlines()
     assert head.endswith("path 1 %  path 2 %")
     assert first.split()[-2:] == ["75.0", "25.0"]
     assert second.split()[-2:] == ["100.0", "0.0"]
+    # All had one verdict, so that a column of it would say nothing.
+    assert "mptcp %" not in head
+    assert last == "2 connections, verdict mptcp"
 
 
 def test_tables_of_an_earlier_version_are_made_again(output: Path) -> None:

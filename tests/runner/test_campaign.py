@@ -14,7 +14,7 @@ import pytest
 
 from testbed.errors import MachineError, RunFailed, UserError
 from testbed.records import RECORD, finished_runs
-from testbed.runner import Campaign, Finished, load_experiment, run_campaign
+from testbed.runner import Campaign, Finished, default_jobs, load_experiment, run_campaign
 
 FAKE = "tests.runner.fake_backend:run"
 ROOT = Path(__file__).parents[2]
@@ -238,3 +238,18 @@ def test_an_interrupted_runner_leaves_no_worker_and_no_half_record(
     before = len(started(marks))
     go()
     assert started(marks)[before:] == [name for name in NAMES if name not in finished]
+
+
+@pytest.mark.parametrize(
+    ("net", "workloads", "cores", "jobs"),
+    [
+        ("sim", {"bulk"}, 4, 4),
+        ("mininet", {"request"}, 2, 5),
+        ("mininet", {"bulk"}, 2, 1),
+        ("mininet", {"request", "bulk"}, 8, 4),
+        ("mininet", {"bulk"}, 1, 1),
+    ],
+)
+def test_runs_at_a_time(net: str, workloads: set[str], cores: int, jobs: int) -> None:
+    """Labs that wait share a core; bulk transfers get one to themselves, with room for the wires."""
+    assert default_jobs(net, workloads, cores) == jobs
