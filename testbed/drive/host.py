@@ -51,11 +51,18 @@ def within(spec: HostSpec, gso_max_size: int) -> HostSpec:
     return replace(spec, **changes)  # type: ignore[arg-type]
 
 
+def doors(spec: HostSpec) -> tuple[tuple[str, int], ...]:
+    """Announced addresses with a port of their own: joins come there."""
+    config = spec.client or spec.server
+    endpoints = config.paths.endpoints if config is not None else None
+    return tuple((endpoint.text, endpoint.port) for endpoint in endpoints or () if endpoint.port)
+
+
 def run(spec: HostSpec, stop: Stop, *, stay: bool, origin: int | None) -> dict[str, Any]:
     """Runs the host in the current namespace; what OUT.json is to hold."""
     client = spec.role == "client"
     ports = (FIRST_EPHEMERAL, LAST_EPHEMERAL) if client else (spec.port, spec.port)
-    with Tun() as tun, Icmp() as icmp, Divert(tun, ports, spec.addresses) as divert:
+    with Tun() as tun, Icmp() as icmp, Divert(tun, ports, spec.addresses, doors(spec)) as divert:
         spec = within(spec, tun.gso_max_size)
         host = Host(spec, os.urandom, stream(spec.seed, spec.name, "application"))
         loop = Loop(host, tun, stop, icmp=icmp, origin=origin)

@@ -109,6 +109,9 @@ def write_tables(directory: Path) -> pd.DataFrame:
         row = summarise(cell, first["factors"], first["settings"], tables[0], len(members) - len(valid))
         rows.append({**row, **shares(tables[1], names.values())})
     summary = pd.DataFrame(rows)
+    columns = [str(name) for name in summary.columns if str(name).endswith(".share")]
+    known = summary[columns].notna().any(axis=1)  # there a path that is not named carried nothing
+    summary.loc[known, columns] = summary.loc[known, columns].fillna(0.0)
     for name, parts in frames.items():
         whole = [part for part in parts if len(part)]
         _write(directory / name, pd.concat(whole, ignore_index=True) if whole else _empty(name))

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from testbed.errors import UserError
 from testbed.runner.document import ONE_KEY, Document, Path_, dump, parse_set, read, split_key
-from testbed.runner.network import network_of
+from testbed.runner.network import network_of, strange_endpoints
 from testbed.runner.spec import (
     VARIABLE,
     Cell,
@@ -200,13 +200,13 @@ def _validate(
     if problems.lines:
         return None
     try:
-        network_of(made)
+        for path, text in strange_endpoints(made, network_of(made)):
+            problems.add(path, text)
     except UserError as error:
         text = str(error)
         key = next((key for key in links if text.startswith(key)), "topology")
         problems.add((key,), text.removeprefix(f"{key}: "))
-        return None
-    return made
+    return None if problems.lines else made
 
 
 def _shown(value: Any) -> Any:

@@ -8,7 +8,7 @@ anything is run.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -27,6 +27,16 @@ def network_of(cell: Cell) -> NetPlan:
     if not plan.paths:
         raise UserError(f"topology {what}: no path joins its client to its server")
     return with_overrides(plan, cell.network) if cell.network else plan
+
+
+def strange_endpoints(cell: Cell, plan: NetPlan) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Endpoints whose address its host does not have: the key, and what is wrong."""
+    for spec in hosts_of(cell, plan, 0):
+        config = spec.client or spec.server
+        for endpoint in (config.paths.endpoints or ()) if config else ():
+            if endpoint.text not in spec.addresses:
+                words = f"{endpoint.text} is no address of {spec.name}; it has {', '.join(spec.addresses)}"
+                yield (spec.role, "paths", "endpoints"), words
 
 
 def paths_of(cell: Cell) -> dict[str, dict[str, Any]]:
