@@ -90,3 +90,22 @@ def test_a_probe_is_sent_once() -> None:
     pair.run(until=pair.now + 5 * SECOND)
     sent = [(c.time, c.segment.seq) for c in pair.crossings if c.way == "up" and c.segment.payload]
     assert len(sent) == len(set(sent))
+
+
+@pytest.mark.parametrize("profile", list(Profile))
+def test_the_window_moves_by_segments(profile: Profile) -> None:
+    """The application reads 100 bytes at a time: the right edge goes on by a whole segment or half the
+    buffer, never by crumbs (RFC 9293 §3.8.6.2.2)."""
+    small = TcpConfig(receive_buffer=20_000, window_scale=0)
+    pair = Pair(client=ClientConfig(profile=profile), server=ServerConfig(tcp=small))
+    pair.server.reading = False
+    pair.establish()
+    pair.client.send(bytes(60_000))
+    pair.run(until=pair.now + SECOND)
+    before = len(pair.segments("down"))
+    for _ in range(150):
+        pair.server.read(most=100)
+        pair.run(until=pair.now + 5 * MILLISECOND)
+    edges = sorted({(one.ack + one.window) & 0xFFFF_FFFF for one in pair.segments("down")[before:]})
+    assert len(edges) > 3
+    assert all(later - earlier >= 1_300 for earlier, later in pairwise(edges))
