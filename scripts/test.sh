@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# `make test`: types and style, then the tests that need no root, then those in labs where a lab can be had.
-# Everything runs even where an earlier part failed; the status is 0 only if all of it is well. Ends with
-# pytest's own closing lines.
+# `make test`: types and style, then the tests that need no root, then those in labs where a lab can be had,
+# two files at a time: labs mostly wait, and none sees the other. Everything runs even where an earlier part
+# failed; the status is 0 only if all of it is well. Ends with pytest's own closing lines.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
@@ -14,6 +14,6 @@ echo "== tests without root"
 .venv/bin/pytest -n auto -m "not lab" || status=1
 if [ "$way" != sim ]; then
     echo "== tests in labs"
-    .venv/bin/pytest -m lab || status=1
+    .venv/bin/pytest -n 2 --dist loadfile -m lab || status=1
 fi
 exit $status

@@ -80,7 +80,7 @@ def run(spec: HostSpec, stop: Stop, *, stay: bool, origin: int | None) -> dict[s
                 loop.run(lambda: loop.input_ended)
             else:
                 loop.run_until_quiet()
-        else:
+        elif not client:
             loop.run(lambda: host.open_connections == 0, loop.now() + LEAVE_WITHIN)
         drops = divert.tun_drops()
         loop.close()

@@ -38,6 +38,9 @@ class Driven(Protocol):
     @property
     def open_connections(self) -> int: ...
 
+    @property
+    def holds_state(self) -> bool: ...
+
     def start(self, now: int) -> None: ...
 
     def handle_segment(self, now: int, segment: Segment) -> None: ...
@@ -119,10 +122,14 @@ class Loop:
         return True
 
     def run_until_quiet(self, quiet: int = QUIET) -> None:
-        """Until nothing has come for `quiet` nanoseconds, or the loop is asked to end."""
+        """Until nothing has come for `quiet` nanoseconds, the loop is asked to end, or there is no connection
+        left that could answer anything."""
         began = self.now()
-        while (until := max(self.last_packet, began) + quiet) > self.now() and not self.stopping:
-            self.run(lambda: self.stopping, until)
+        while (until := max(self.last_packet, began) + quiet) > self.now() and not self._may_leave():
+            self.run(self._may_leave, until)
+
+    def _may_leave(self) -> bool:
+        return self.stopping or not self._host.holds_state
 
     def _turn(self, deadline: int | None) -> None:
         host = self._host

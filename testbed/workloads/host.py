@@ -112,6 +112,11 @@ class Hosted:
         """Connections that have begun and not ended: a run should not be cut off while a server has some."""
         return self.application.open_connections
 
+    @property
+    def holds_state(self) -> bool:
+        """Whether any connection is left, be it in TIME-WAIT."""
+        return len(self.endpoint) > 0
+
     def rows(self) -> list[Row]:
         return self.application.rows(self.endpoint)
 

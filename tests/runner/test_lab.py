@@ -1,4 +1,4 @@
-"""`testbed run` in a real lab: the files it leaves, and that nothing else stays behind whatever ends it."""
+"""`testbed run` in a real lab: nothing stays behind whatever ends it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ import pytest
 
 from testbed.errors import MachineError
 from testbed.net import check
-from testbed.records import finished_runs
-from testbed.results import load
 
 pytestmark = pytest.mark.lab
 
@@ -48,32 +46,6 @@ def command(out: Path, *sets: str) -> list[str]:
     return words
 
 
-def test_a_small_campaign(tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    sets = ["vary.client.profile=[v0, v1]", "vary.paths.*.loss.up=[0, 20]", "connections=40", "capture=true"]
-    done = subprocess.run(command(out, *sets), capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    results = load(out)
-    assert list(results.summary["connections"]) == [40] * 4
-    assert results.environment["net"] == "mininet"
-    assert "Mininet lab" in results.environment["way"]
-    assert results.summary["damaged"].sum() == 0
-    # Without loss nobody falls back, whatever the profile.
-    assert list(results.summary[results.summary["paths.*.loss.up"] == 0]["fallback"]) == [0, 0]
-    # With it, v0 falls back for the reason that the experiment is about.
-    lossy = results.connections[
-        (results.connections["client.profile"] == "v0") & (results.connections["verdict"] == "fallback")
-    ]
-    assert set(lossy["reason"]) <= {"cookie_without_key", "syn_retries_exhausted"}
-    assert "cookie_without_key" in set(lossy["reason"])
-    for directory, record in finished_runs(out):
-        assert record["invalid"] is None
-        assert record["fidelity"]
-        assert record["captures"]
-        for name in record["captures"]:
-            assert (directory / name).stat().st_size > 0
-
-
 def descendants(pid: int) -> list[int]:
     """All processes below `pid`, in whatever namespaces."""
     children: dict[int, list[int]] = {}
@@ -101,7 +73,6 @@ def network_of(pid: int | str) -> str:
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_nothing_stays_behind(tmp_path: Path, how: signal.Signals) -> None:
     out = tmp_path / "out"
-    interfaces = sorted(Path("/sys/class/net").iterdir())
     process = subprocess.Popen(
         command(out, "connections=4000", "jobs=2"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -129,7 +100,8 @@ def test_nothing_stays_behind(tmp_path: Path, how: signal.Signals) -> None:
         os.close(handle)
     held = {network_of(entry.name) for entry in Path("/proc").glob("[0-9]*")}
     assert not networks & held, "a network namespace lives on"
-    assert sorted(Path("/sys/class/net").iterdir()) == interfaces
+    names = [path.name for path in Path("/sys/class/net").iterdir()]
+    assert not [name for name in names if name.startswith(("client", "server", "r1", "r2", "mptcp"))]
     assert not list(out.rglob("*.partial"))
     for record in out.rglob("record.json"):
         json.loads(record.read_text())

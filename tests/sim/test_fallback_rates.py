@@ -22,12 +22,14 @@ def holds(count: int, total: int, probability: float, confidence: float = 0.999)
     return low <= probability <= high
 
 
-def rates(profile: Profile, loss: float, segments: int, connections: int, seed: int) -> dict[str, int]:
+def rates(
+    profile: Profile, loss: float, segments: int, connections: int, seed: int, response: int = 10_000
+) -> dict[str, int]:
     request = 300 if segments == 1 else (segments - 1) * MSS + 10
     outcome = run_cell(
         profile,
         overrides={"paths.1.loss.up": loss},
-        workload=Workload(request=request, response=10_000, arrivals=20.0),
+        workload=Workload(request=request, response=response, arrivals=20.0),
         connections=connections,
         seed=seed,
     )
@@ -59,7 +61,8 @@ def test_one_segment(profile: Profile, loss: float) -> None:
 @pytest.mark.parametrize("segments", [1, 10])
 @pytest.mark.parametrize("profile", [Profile.V0, Profile.DRAFT, Profile.V1])
 def test_many(profile: Profile, segments: int, loss: float) -> None:
-    found = rates(profile, loss, segments, 2_000, seed=23)
+    # What happens is decided on the way up: a short answer is enough.
+    found = rates(profile, loss, segments, 2_000, seed=23, response=500)
     wanted = predict(str(profile), loss / 100, segments, lone_segment_after_lost_syn=True)
     assert holds(found["fallback"], 2_000, wanted.fallback), (found, wanted)
     assert holds(found["reset"], 2_000, wanted.reset), (found, wanted)

@@ -61,8 +61,10 @@ def test_arrivals_are_poisson() -> None:
     mean, spread = statistics.mean(gaps), statistics.stdev(gaps)
     assert abs(mean - 0.02) < 4 * 0.02 / len(gaps) ** 0.5
     assert abs(spread - 0.02) < 4 * 0.02 * (2 / len(gaps)) ** 0.5
-    again = run_cell(Profile.V1, workload=Workload(arrivals=50.0, request=1, response=1), connections=1_000)
-    assert [client["opened_ns"] for client, _ in ends(again)] == opened, "arrivals depend on the seed alone"
+    again = run_cell(Profile.V1, workload=Workload(arrivals=50.0, request=1, response=1), connections=100)
+    assert [client["opened_ns"] for client, _ in ends(again)] == opened[:100], (
+        "arrivals depend on the seed alone"
+    )
 
 
 def test_each_connection_has_its_own_port() -> None:
