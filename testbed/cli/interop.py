@@ -21,6 +21,7 @@ def interop(
     quick: Annotated[
         bool, typer.Option("--quick", help="1 MB each way, and four transfers for each pair in place of 24.")
     ] = False,
+    jobs: Annotated[int, typer.Option(min=1, metavar="N", help="Cells at a time.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Everything that was seen, as JSON.")] = False,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE.md", help="Writes the tables to this file as well.")
@@ -49,13 +50,15 @@ def interop(
     size = QUICK_SIZE if quick else SIZE
     done: list[Outcome] = []
     try:
-        for outcome in run_cells(cells, size):
+        for outcome in run_cells(cells, size, jobs):
             done.append(outcome)
-            left = time_left(done, cells[len(done) :])
+            seen = {one.cell for one in done}
+            left = time_left(done, [cell for cell in cells if cell not in seen]) / jobs
             print(line(outcome, len(done), len(cells), left), file=sys.stderr, flush=True)
             for text in outcome.differences:
                 print(f"    {text}", file=sys.stderr, flush=True)
     finally:
+        done.sort(key=lambda outcome: cells.index(outcome.cell))
         text = markdown(done, size)
         if done:
             print(json.dumps(records(done)) if as_json else text)

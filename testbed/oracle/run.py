@@ -1,4 +1,4 @@
-"""Runs cells one after the other in one lab, and says what was seen of each.
+"""Runs cells, one after the other in one lab or in several side by side, and says what was seen of each.
 
 Decides the order of a cell: settings, server, client, what happens half-way, the ends' accounts, the
 kernel's counters. A lab serves until a cell fails in it: then the next gets a fresh one, so that nothing of a
@@ -8,8 +8,10 @@ failure reaches another cell. Knows nothing of tables and progress.
 from __future__ import annotations
 
 import itertools
+import queue
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
 from dataclasses import replace
 
@@ -31,20 +33,50 @@ _FIRST_PORT = 21_000
 _CHECKSUM_PLACES = {0x05: 144, 0x07: 176, 0x0D: 176, 0x0F: 208}
 
 
-def run_cells(cells: Sequence[Cell], size: int = SIZE) -> Iterator[Outcome]:
-    """Each as it ends. MachineError where the kernel has no MPTCP."""
+def run_cells(cells: Sequence[Cell], size: int = SIZE, jobs: int = 1) -> Iterator[Outcome]:
+    """Each as it ends, so many side by side. MachineError where the kernel has no MPTCP."""
     kernel.check()
-    lab: Lab | None = None
     ports = itertools.count(_FIRST_PORT, 2)  # and each cell's DOOR behind its own
-    with ExitStack() as stack:
-        for cell in cells:
-            if lab is None:
-                lab = stack.enter_context(Lab(network.plan()))
-            outcome = run_cell(lab, cell, next(ports), size)
-            yield outcome
-            if not outcome.passed:
-                stack.close()
-                lab = None
+    idle: queue.SimpleQueue[_Place] = queue.SimpleQueue()
+    with ThreadPoolExecutor(jobs) as pool, ExitStack() as places:
+        for _ in range(jobs):
+            idle.put(places.enter_context(_Place()))
+
+        def run(cell: Cell, port: int) -> Outcome:
+            place = idle.get()
+            try:
+                return place.run(cell, port, size)
+            finally:
+                idle.put(place)
+
+        try:
+            for done in as_completed([pool.submit(run, cell, next(ports)) for cell in cells]):
+                yield done.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+class _Place:
+    """A lab, and after a failure in it the next."""
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self._lab: Lab | None = None
+
+    def __enter__(self) -> _Place:
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        self._stack.close()
+
+    def run(self, cell: Cell, port: int, size: int) -> Outcome:
+        if self._lab is None:
+            self._lab = self._stack.enter_context(Lab(network.plan()))
+        outcome = run_cell(self._lab, cell, port, size)
+        if not outcome.passed:
+            self._lab = None
+            self._stack.close()
+        return outcome
 
 
 def run_cell(lab: Lab, cell: Cell, port: int, size: int) -> Outcome:
