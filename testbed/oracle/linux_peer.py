@@ -208,7 +208,7 @@ class Exchange:
 
     def _wait_for_subflows(self) -> None:
         """Until the path manager has opened as many as the cell is to have."""
-        deadline = time.monotonic() + self.spec.get("join_patience", 2.0)
+        deadline = time.monotonic() + self.spec.get("join_patience", 10.0)
         while self.most < self.spec.get("subflows", 1) and time.monotonic() < deadline:
             select.select([], [], [], 0.002)
             self.look()

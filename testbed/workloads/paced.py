@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from testbed.workloads.host import Application
 
 FIRST_PIECE = 1000  # bytes, so that both ends have all of the handshake
-JOIN_PATIENCE = 2 * SECOND
+JOIN_PATIENCE = 10 * SECOND
 _WORDS = "`subflows N`, `block BYTES`, `hold BYTES`"
 
 
