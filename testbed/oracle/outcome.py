@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from testbed.oracle.cells import Cell
-from testbed.oracle.expected import FREE, Expected, spelled, within
+from testbed.oracle.expected import FREE, FREE_OF_OURS, Expected, spelled, within
 
 _NEXT_TO_NOTHING = 0.02  # of what went over all subflows
 
@@ -86,7 +86,8 @@ def _of_end(
         if end.checksum is not None and end.checksum != cell.checksum:
             found.append(f"checksums {'on' if end.checksum else 'off'}")
     counts = expected.counts(side)
-    for name in sorted((names | {*counts}) - FREE):
+    free = FREE | FREE_OF_OURS if end.stack == "ours" else FREE
+    for name in sorted((names | {*counts}) - free):
         value = end.counters.get(name, 0)
         if not within(value, counts.get(name, 0)):
             found.append(f"{name} {value}, expected {spelled(counts.get(name, 0))}")

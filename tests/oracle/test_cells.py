@@ -109,6 +109,10 @@ def test_every_kind_of_difference_is_told() -> None:
     assert told(subflows=3) == ["3 subflows, expected 2"]
     extra = {**good["client"].counters, "MPRstTx": 1, "OFOQueue": 7}
     assert told(counters=extra) == ["client (linux): MPRstTx 1, expected 0"]
+    stale = {side: {**good[side].counters, "SubflowStale": 1} for side in good}
+    both = {side: dataclasses.replace(end, counters=stale[side]) for side, end in good.items()}
+    found = differences(cell, want, both, 1000, NAMES | {"SubflowStale"})
+    assert found == ["client (linux): SubflowStale 1, expected 0"], "ours may be starved"
 
 
 def test_an_idle_path_is_seen_by_its_bytes() -> None:
