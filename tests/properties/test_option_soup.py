@@ -39,6 +39,7 @@ from testbed.mptcp.wire import (
     Timestamps,
     encoded_length,
 )
+from testbed.mptcp.wire.mptcp_options import MptcpOption
 from tests.core.multipath import CLIENT, MPTCP_PROFILES, SERVER, multipath, open_subflows
 from tests.pair import CLIENT_PORT, MILLISECOND, PORT, SECOND, Pair, Side
 from tests.properties.memory import deep_size
@@ -285,7 +286,7 @@ def everything_ends(pair: Pair) -> None:
         assert side.armed is None, f"{side.name} still waits for something"
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     profile=st.sampled_from(MPTCP_PROFILES),
     cookies=st.sampled_from([SynCookies.OFF, SynCookies.ALWAYS]),
@@ -330,3 +331,50 @@ def play(pair: Pair, steps: list[Any]) -> None:
         else:
             segment = forge(pair, step)
             pair.deliver(pair.server if step.to_server else pair.client, segment)
+
+
+changes = st.lists(
+    st.tuples(st.integers(1, 60), st.sampled_from(["up", "down"]), makers, st.booleans()), max_size=12
+)
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    profile=st.sampled_from(MPTCP_PROFILES),
+    cookies=st.sampled_from([SynCookies.OFF, SynCookies.ALWAYS]),
+    checksum=st.booleans(),
+    changes=changes,
+    seed=st.integers(0, 1_000),
+)
+def test_no_change_on_the_way_harms_the_hosts(
+    profile: Profile, cookies: SynCookies, checksum: bool, changes: list[Any], seed: int
+) -> None:
+    """Real segments, some with an option more, some with nothing but that option beside TCP's own."""
+    pair = multipath(
+        3,
+        profile,
+        seed=seed,
+        client={"mptcp": MptcpConfig(checksum=checksum)},
+        server={"syn_cookies": cookies},
+        lose=lambda way, number, segment: segment.dst not in (SERVER if way == "up" else CLIENT)[:3],
+    )
+    todo = {(number, way): (make, alone) for number, way, make, alone in changes}
+
+    def rewrite(way: str, number: int, segment: Segment) -> Segment:
+        if (number, way) not in todo:
+            return segment
+        make, alone = todo[number, way]
+        kept = [one for one in segment.options if not alone or not isinstance(one, MptcpOption)]
+        option = make(Truth(pair, way == "up"))
+        if encoded_length((*kept, option)) > MAX_OPTION_BYTES:
+            kept = []
+        return replace(segment, options=(*kept, option))
+
+    pair.rewrite = rewrite
+    pair.connect()
+    pair.client.send(bytes(20_000))
+    pair.run(until=pair.now + 2 * SECOND)
+    for what in ("send down", "close up", "close down"):
+        act(pair, what)
+        pair.run(until=pair.now + 2 * SECOND)
+    everything_ends(pair)
