@@ -27,6 +27,7 @@ def commands() -> list[list[str]]:
     return [shlex.split(line, comments=True) for line in lines]
 
 
+@pytest.mark.slow
 def test_commands_run_in_their_order(tmp_path: Path) -> None:
     """Every `testbed` command of the sh blocks, one behind the other, in one directory."""
     (tmp_path / "experiments").symlink_to(ROOT / "experiments")

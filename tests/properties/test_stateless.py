@@ -31,6 +31,7 @@ def listening(mode: SynCookies, secret: bytes, seed: int) -> Endpoint:
     return endpoint
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", [SynCookies.ALWAYS, SynCookies.AUTO])
 def test_memory_is_flat_over_100_000_syns(mode: SynCookies) -> None:
     """`auto` fills its backlog of 256 first and keeps nothing from then on."""

@@ -31,6 +31,7 @@ def go(out: Path, net: str, *sets: str) -> Results:
     return load(finished.directory)
 
 
+@pytest.mark.slow
 def test_a_cut_of_the_experiment(tmp_path: Path) -> None:
     sets = ["client.tcp.congestion=cubic", "vary.paths.2.delay=[10ms]", "workload.request=3MB"]
     results = go(tmp_path / "out", "sim", *sets)

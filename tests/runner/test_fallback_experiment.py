@@ -59,6 +59,7 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Results:
     return go(tmp_path_factory.mktemp("sim") / "out", "sim", *CUT, "connections=300")
 
 
+@pytest.mark.slow
 def test_the_simulator_is_where_the_closed_form_is(simulated: Results) -> None:
     hold_against_closed_form(simulated)
     assert set(simulated.connections["subflows"]) == {1}  # the question is about one path
@@ -69,6 +70,7 @@ def test_the_simulator_is_where_the_closed_form_is(simulated: Results) -> None:
     assert set(lost_key["client.profile"]) == {"v0"}
 
 
+@pytest.mark.slow
 def test_ten_segments_are_where_the_closed_form_is(tmp_path: Path) -> None:
     sets = ["vary.paths.*.loss.up=[20]", "connections=300", "workload.request=14000B", "figures=[]"]
     results = go(tmp_path / "out", "sim", *sets, "workload.response=500B")
@@ -76,6 +78,7 @@ def test_ten_segments_are_where_the_closed_form_is(tmp_path: Path) -> None:
     assert results.summary["reset"].sum() > 0
 
 
+@pytest.mark.slow
 def test_the_simulated_wire_says_what_the_endpoints_say(tmp_path: Path) -> None:
     sets = ["vary.paths.*.loss.up=[20]", "connections=200", "capture=true", "figures=[]"]
     hold_against_the_wire(go(tmp_path / "out", "sim", *sets))
