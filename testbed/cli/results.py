@@ -15,16 +15,19 @@ def results(
     parquet: Annotated[
         bool, typer.Option("--parquet", help="The path of the file of all connections.")
     ] = False,
+    paths: Annotated[
+        bool, typer.Option("--paths", help="Of subflows, not connections; alone: as CSV.")
+    ] = False,
 ) -> None:
     """The rates of every cell with their 95 % intervals, or the rows behind them."""
     from testbed.cli.show import summary_table
     from testbed.results import load
 
     loaded = load(directory)
-    if csv:
-        loaded.connections.to_csv(sys.stdout, index=False)
-    elif parquet:
-        print(directory / "connections.parquet")
+    if parquet:
+        print(directory / ("paths.parquet" if paths else "connections.parquet"))
+    elif csv or paths:
+        (loaded.paths if paths else loaded.connections).to_csv(sys.stdout, index=False)
     else:
         print(summary_table(loaded))
 

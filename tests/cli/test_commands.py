@@ -97,6 +97,10 @@ def test_results_and_report(testbed: Testbed, output: Path) -> None:
     assert testbed("results", output).out.count("\n") == 6
     assert testbed("results", output, "--csv").out.count("\n") == 81
     assert testbed("results", output, "--parquet").out.strip() == str(output / "connections.parquet")
+    assert testbed("results", output, "--parquet", "--paths").out.strip() == str(output / "paths.parquet")
+    rows = testbed("results", output, "--paths").out.splitlines()
+    assert len(rows) == 81
+    assert rows[0].startswith("cell,run,client.profile,paths.*.loss.up,connection,subflow,path,")
     assert testbed("report", output).out.strip() == str(output / "report.html")
 
 
