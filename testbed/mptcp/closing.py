@@ -20,6 +20,7 @@ from testbed.mptcp.tcp.timers import Expiry, handle_timeout
 from testbed.mptcp.wire import MpFastclose
 
 MAX_BACKOFF = 6  # doublings of the DATA_FIN's timer
+IGNORED = 3  # DATA_FINs without an answer, before a FIN goes with them where nothing was ever answered
 FASTCLOSES = 3  # MP_FASTCLOSEs on an ACK before the subflow is reset (RFC 6824 §3.5)
 
 
@@ -99,8 +100,13 @@ def said_all(conn: Connection) -> bool:
 
 
 def queue_fin(conn: Connection) -> None:
-    """The subflows' FINs. Plain TCP: behind the data. MPTCP: when both DATA_FINs have been acknowledged."""
-    if not said_all(conn) or not (conn.mode is Mode.TCP or conn.both_done):
+    """The subflows' FINs. Plain TCP: behind the data. MPTCP: when both DATA_FINs have been acknowledged.
+
+    A peer that never sent a DATA_ACK may have fallen back, and was sent nothing that plain TCP acknowledges:
+    a FIN tells, by the way in which it is acknowledged (RFC 8684 §3.7).
+    """
+    ignored = not conn.confirmed and conn.data_fin_attempts >= IGNORED
+    if not said_all(conn) or not (conn.mode is Mode.TCP or conn.both_done or ignored):
         return
     for sub in conn.subflows:
         if sub.usable and sub.alive and sub.tcb.state is not State.SYN_RECEIVED:

@@ -81,7 +81,7 @@ def _take_data_ack(conn: Connection, sub: Subflow, now: int, segment: Segment, d
     if not conn.confirmed:
         conn.confirmed = conn.book.plan_due = True
     sub.confirmed = True
-    sub.acknowledged = sub.acknowledged or sub.tcb.snd_una > 1
+    sub.acknowledged = sub.acknowledged or sub.tcb.snd_una > 1 or sender.una > sender.first
     sub.acks_without_data_ack = 0
     sender.open_window(offset, segment.window << sub.tcb.snd_wscale)
     if sender.una > before:

@@ -128,6 +128,8 @@ def _data(conn: Connection, sub: Subflow, now: int, span: Span) -> Segment:
     if conn.mode is not Mode.TCP and mapping is not None:
         options.append(_mapping_option(conn, mapping))
     elif conn.mode is Mode.MPTCP:
+        if span.fin and not sub.leaving:
+            conn.data_fin_at = None  # a FIN before the DATA_FIN was acknowledged: never without it
         options += _ack_options(conn, sub, now)
     elif sub.announce_infinite is not None and span.length:
         options.append(_infinite_option(conn, sub.announce_infinite))

@@ -23,7 +23,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 
 from testbed.mptcp.reasons import CONSEQUENCES, Reason, Verdict
-from testbed.mptcp.wire import ACK, FIN, RST, SYN, MpFail, Segment
+from testbed.mptcp.wire import ACK, FIN, RST, SYN, Dss, MpFail, Segment
 from testbed.mptcp.wire.mptcp_options import FLAG_CHECKSUM
 from testbed.trace.closing import Finish
 from testbed.trace.data import mappings, relative_data_ack
@@ -56,6 +56,14 @@ class _Seen:
 
     def settles(self, verdict: Verdict, reason: Reason) -> Judgement:
         return Judgement(verdict, reason, self.time, self.packet)
+
+
+class _Heard:
+    """By an end so far: a DATA_ACK, one about data, a DATA_FIN, and how far TCP's acknowledgements go."""
+
+    def __init__(self, first: int) -> None:
+        self.first = self.acked = first
+        self.confirmed = self.acknowledged = self.data_fin = False
 
 
 class End:
@@ -185,6 +193,8 @@ class End:
             and capable(packet.segment) is not None
             for packet in self.flow.packets
         )
+        if self.flow.fast_open[0]:
+            return Reason.THIRD_ACK_WITHOUT_CAPABLE  # who takes data from a SYN keeps state
         forgot = lost or (self.handshake.version == 0 and not self._third_ack_captured())
         return (
             Reason.COOKIE_WITHOUT_KEY
@@ -243,8 +253,9 @@ class End:
 
         An end that has sent MP_FAIL falls back with the next sign of plain TCP.
         """
-        confirmed = failed = False
-        sent_up_to = acked_up_to = 1 + self.flow.fast_open[self.side]
+        failed = False
+        sent_up_to = 1 + self.flow.fast_open[self.side]
+        heard = _Heard(sent_up_to)
         finish = Finish()
         for each in self.seen:
             segment = each.segment
@@ -253,39 +264,47 @@ class End:
                 return each.settles(Verdict.FALLBACK, Reason.CHECKSUM_FAILED)
             if each.sent:
                 failed = failed or any(isinstance(option, MpFail) for option in segment.options)
-                if segment.payload and not segment.flags & SYN:
-                    sent_up_to = max(sent_up_to, self.flow.offset(segment) + len(segment.payload))
+                if not segment.flags & SYN:
+                    length = len(segment.payload) + bool(segment.flags & FIN)
+                    sent_up_to = max(sent_up_to, self.flow.offset(segment) + length)
                 continue
             if segment.flags & (SYN | RST) or not segment.flags & ACK:
                 continue
-            confirmed = confirmed and not failed
-            reason, confirmed, acked_up_to = self._signal(segment, confirmed, acked_up_to, sent_up_to)
+            if failed:
+                heard.confirmed = heard.acknowledged = False
+            reason = self._signal(segment, heard, sent_up_to)
             if failed and reason not in (None, Reason.MP_FAIL_RECEIVED):
                 return each.settles(Verdict.FALLBACK, Reason.CHECKSUM_FAILED)
             if reason is not None and not failed:
                 return each.settles(Verdict.FALLBACK, reason)
         return None
 
-    def _signal(
-        self, segment: Segment, confirmed: bool, acked_up_to: int, sent_up_to: int
-    ) -> tuple[Reason | None, bool, int]:
+    def _signal(self, segment: Segment, heard: _Heard, sent_up_to: int) -> Reason | None:
+        acked = min(self.flow.acked(segment), sent_up_to)
         if any(isinstance(option, MpFail) for option in segment.options):
-            return (
-                Reason.MP_FAIL_RECEIVED,
-                confirmed,
-                max(acked_up_to, min(self.flow.acked(segment), sent_up_to)),
-            )
+            heard.acked = max(heard.acked, acked)
+            return Reason.MP_FAIL_RECEIVED
         option = dss(segment)
         if option is not None and option.dsn is not None and option.length == 0:
-            return Reason.INFINITE_MAPPING_RECEIVED, confirmed, acked_up_to
-        acked = min(self.flow.acked(segment), sent_up_to)
+            return Reason.INFINITE_MAPPING_RECEIVED
         if option is not None and option.data_ack is not None:
-            confirmed = True
-        elif acked > acked_up_to and not confirmed and capable(segment) is None:
-            return Reason.NO_DATA_ACK, confirmed, acked_up_to
-        if segment.payload and not confirmed and not self._is_mapped(segment):
-            return Reason.NO_MAPPING, confirmed, acked_up_to
-        return None, confirmed, max(acked, acked_up_to)
+            heard.confirmed = True
+            heard.acknowledged = heard.acknowledged or acked > heard.first or self._acknowledges(option)
+        elif acked > heard.acked and not heard.acknowledged and capable(segment) is None:
+            return Reason.NO_DATA_ACK
+        heard.data_fin = heard.data_fin or (option is not None and option.data_fin)
+        unmapped = segment.payload and not self._is_mapped(segment)
+        if (unmapped or (segment.flags & FIN and not heard.data_fin)) and not heard.confirmed:
+            return Reason.NO_MAPPING
+        heard.acked = max(heard.acked, acked)
+        return None
+
+    def _acknowledges(self, option: Dss) -> bool:
+        """Whether a DATA_ACK is about anything that this end has sent: a DATA_FIN, at the least."""
+        idsn = self.idsns[self.side]
+        if idsn is None or option.data_ack is None:
+            return True
+        return relative_data_ack(option.data_ack, option.data_ack_8, idsn) > 1
 
     def _is_mapped(self, segment: Segment) -> bool:
         start = self.flow.ssn(segment)
