@@ -51,6 +51,9 @@ def summary(result: dict[str, Any]) -> str:
         f"{_both(result['bytes_received'], result['seconds'])}, {result['seconds']:.3f} s, "
         f"{result['retransmits']} retransmitted",
     ]
+    if result["fast_open"] != "none":
+        taken = f", {counted(result['syn_data'], 'byte')} in the SYN" if result["syn_data"] else ""
+        lines.append(f"Fast Open: {result['fast_open'].replace('_', ' ')}{taken}")
     if not result["bytes"] and result["verdict"] in ("reset", "hang"):
         lines.append("no data went either way: does a server run there?")
     elif not result["intact"]:

@@ -73,6 +73,8 @@ def result_of(row: dict[str, Any], counters: dict[str, int]) -> Result:
         "seconds": seconds,
         "bitrate": most * 8 / seconds if seconds else 0.0,  # bit/s in the direction that carried more
         "retransmits": row["retransmits"],
+        "fast_open": row["fast_open"],
+        "syn_data": row["syn_data"],
         "closed_by": row["closed_by"],
         "paths": _with_shares(row["paths"]),
         "counters": counters,

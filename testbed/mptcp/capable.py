@@ -61,12 +61,15 @@ def client_key(option: MpCapable | None, speech: Speech, local_key: int) -> int 
     return option.sender_key
 
 
-def attach_to_ack(profile: Profile, *, answers_synack: bool, data_sent: bool, confirmed: bool) -> bool:
+def attach_to_ack(
+    profile: Profile, *, repeat: bool, answers_synack: bool, data_sent: bool, confirmed: bool
+) -> bool:
     """Whether a segment of the client without data carries both keys.
 
     draft §3.1.2: every one of them, as long as neither data with MP_CAPABLE was sent nor a DATA_ACK
-    seen; RFC 8684 §3.1 allows the same. RFC 6824 §3.1: only what answers the SYN/ACK.
+    seen; RFC 8684 §3.1 allows the same. RFC 6824 §3.1, and all without `repeat`: only what answers the
+    SYN/ACK.
     """
-    if profile is Profile.V0:
+    if profile is Profile.V0 or not repeat:
         return answers_synack
     return not data_sent and not confirmed

@@ -106,6 +106,7 @@ class MptcpConfig:
     refuse_checksum: bool = False  # speak plain TCP with a peer that asks for them (RFC 8684 §3.1)
     draft_version: int = 2  # version nibble of the draft profile; the draft leaves it to the IETF
     dsn_bytes: int = 8  # 4 or 8: the form of our DSNs
+    repeat_keys: bool = True  # a client's, on every ACK until a DATA_ACK comes; False: once (an ablation)
     isn_recovery: bool = False  # draft §3.2: rebuild the ISN from a DSS when the third ACK is lost
     lost_third_ack: LostThirdAck = LostThirdAck.KEEP
     scheduler: str = "lowest_rtt"  # a name of testbed.mptcp.sched.SCHEDULERS
@@ -123,6 +124,7 @@ class ClientConfig:
     first_data: FirstData = FirstData.CAPABLE
     syn_retries: int = 2  # MPTCP SYN retransmissions before plain SYNs (RFC 8684 §3.9.3)
     fast_open: bool = False  # ask for a cookie, later send data in the SYN (RFC 7413)
+    fast_open_pauses: bool = True  # none for some time after failures (RFC 7413 §4.1.3); False: try each time
     tcp: TcpConfig = field(default_factory=TcpConfig)
     mptcp: MptcpConfig = field(default_factory=MptcpConfig)
     paths: PathsConfig = field(default_factory=PathsConfig)  # which subflows, which announcements

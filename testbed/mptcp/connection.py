@@ -23,7 +23,7 @@ from testbed.mptcp.keys import token_and_idsn
 from testbed.mptcp.paths import PathsConfig
 from testbed.mptcp.profiles import speech
 from testbed.mptcp.reasons import HANGS, Reason, Verdict
-from testbed.mptcp.report import ConnectionReport, SubflowReport
+from testbed.mptcp.report import ConnectionReport, FastOpenOutcome, SubflowReport
 from testbed.mptcp.sched import SCHEDULERS
 from testbed.mptcp.subflow import JoinState, Subflow
 from testbed.mptcp.tcp.output import window_update_due
@@ -60,6 +60,7 @@ class Connection:
         "early_dss",
         "failed",
         "fallback_reason",
+        "fast_open",
         "fastclose_at",
         "fastclose_attempts",
         "fin_ack_due",
@@ -80,7 +81,6 @@ class Connection:
         "mptcp",
         "next_index",
         "number",
-        "opening",
         "past",
         "paths",
         "peer_dsn_8",
@@ -103,7 +103,6 @@ class Connection:
         "third_packet_observation",
         "told",
         "want_space",
-        "welcome",
     )
 
     def __init__(
@@ -144,8 +143,7 @@ class Connection:
         self.lost_third_ack = LostThirdAck.KEEP
         self.syn_retries = 0
         self.third_packet_observation: Observation | None = None  # known from a returning cookie
-        self.opening: Opening | None = None  # a client's Fast Open
-        self.welcome: Welcome | None = None  # a server's
+        self.fast_open: Opening | Welcome | None = None
         self.early_dss: list[Dss] = []  # of segments that overtook the one with the keys
         self.confirmed = False  # a DATA_ACK of the peer was seen
         self.peer_dss_seen = False
@@ -380,6 +378,8 @@ class Connection:
             retransmits=sum(path.retransmits for path in paths),
             srtt=self.first.tcb.rtt.srtt,
             paths=paths,
+            fast_open=self.fast_open.outcome if self.fast_open else FastOpenOutcome.NONE,
+            syn_data=self.fast_open.accepted if self.fast_open else 0,
         )
 
     # -- numbers --------------------------------------------------------------------------------------

@@ -110,7 +110,7 @@ class Endpoint:
             raise ValueError(f"ports {local[1]} -> {remote[1]} are in use between these addresses")
         conn = active_open(self._context, self._jar, self._table.next_number(), local, remote, config)
         if config.fast_open or only_cookie:
-            conn.opening = Opening(self._cookies, only_cookie)
+            conn.fast_open = Opening(self._cookies, only_cookie, config.fast_open_pauses)
         self._table.add(key, conn, conn.first)
         self._table.touch(conn)
         return conn.number

@@ -17,8 +17,9 @@ from testbed.mptcp.config import FastOpenAnswer, FastOpenSpace, Profile, ServerC
 from testbed.mptcp.connection import Connection, Mode
 from testbed.mptcp.listener import Listener
 from testbed.mptcp.reasons import Reason
+from testbed.mptcp.report import FastOpenOutcome
 from testbed.mptcp.subflow import Subflow
-from testbed.mptcp.tcp.fastopen import CookieCache, CookieMint, Door
+from testbed.mptcp.tcp.fastopen import Answer, CookieCache, CookieMint, Door
 from testbed.mptcp.wire import (
     MAX_OPTION_BYTES,
     FastOpen,
@@ -39,17 +40,34 @@ class Opening:
 
     cache: CookieCache
     cookie_only: bool = False
+    pauses: bool = True
     option: FastOpen | None = None  # on the first SYN
     carried: int = 0  # bytes of data in the first SYN
     accepted: int = 0  # of them, by the server
+    lost: bool = False  # that SYN was not answered in time
+
+    @property
+    def outcome(self) -> FastOpenOutcome:
+        if self.option is None:
+            return FastOpenOutcome.NONE
+        if self.accepted:
+            return FastOpenOutcome.ACCEPTED
+        if self.lost:
+            return FastOpenOutcome.LOST
+        if not self.option.cookie:
+            return FastOpenOutcome.COOKIE
+        return FastOpenOutcome.REFUSED if self.carried else FastOpenOutcome.NO_DATA
 
 
 @dataclass(slots=True)
 class Welcome:
-    """A cookie for the first SYN/ACK."""
+    """A server's answer. `give`: the first SYN/ACK brings a cookie."""
 
     mint: CookieMint
     space: FastOpenSpace
+    give: bool
+    outcome: FastOpenOutcome
+    accepted: int = 0
 
 
 def option_of(options: tuple[Option, ...]) -> FastOpen | None:
@@ -67,17 +85,19 @@ def on_syn(
     A SYN that is sent again carries neither: something on the path may have dropped it for that (RFC 7413
     §4.2.1).
     """
-    opening, tcb = conn.opening, sub.tcb
-    if opening is None or sub.index:
+    opening, tcb = conn.fast_open, sub.tcb
+    if not isinstance(opening, Opening) or sub.index:
         return options, b""
     address, port = tcb.remote
     if tcb.syn_count:
         if tcb.syn_count == 1 and opening.option is not None:
+            opening.lost = True
             opening.cache.lost(now, address)
             if opening.carried:
                 conn.context.count("TCPFastOpenActiveFail")
         return options, b""
-    attempt = opening.cache.attempt(now, address, port, options, tcb.config.mss_from(tcb.local[0]))
+    mss = tcb.config.mss_from(tcb.local[0])
+    attempt = opening.cache.attempt(now, address, port, options, mss, pauses=opening.pauses)
     if attempt.option is None:
         return options, b""
     opening.option = attempt.option
@@ -90,8 +110,8 @@ def on_syn(
 
 def synack_arrived(conn: Connection, sub: Subflow, now: int, segment: Segment, accepted: int) -> None:
     """`accepted`: bytes of our SYN's data that it acknowledges. The rest is ordinary data from here on."""
-    opening = conn.opening
-    if opening is None:
+    opening = conn.fast_open
+    if not isinstance(opening, Opening):
         return
     address, port = sub.tcb.remote
     option = option_of(segment.options)
@@ -122,8 +142,8 @@ def _leave_behind(conn: Connection, sub: Subflow, count: int) -> None:
 
 def timed_out(conn: Connection, sub: Subflow, now: int) -> None:
     """The first data after an accepted SYN does not get through: the path may only let handshakes pass."""
-    opening = conn.opening
-    if opening is None or not opening.accepted or sub.index:
+    opening = conn.fast_open
+    if not isinstance(opening, Opening) or not opening.accepted or sub.index:
         return
     if sub.tcb.data_attempts == TIMEOUTS and sub.tcb.snd_una == 1:
         opening.cache.blackhole(now)
@@ -146,15 +166,18 @@ def syn_arrived(conn: Connection, listener: Listener, now: int, segment: Segment
     door = listener.door
     if door is None:
         return
-    answer = door.judge(now, segment.src, option_of(segment.options))
+    option = option_of(segment.options)
+    answer = door.judge(now, segment.src, option)
+    if option is None:
+        return
     if answer.counter is not None:
         conn.context.count(answer.counter)
-    if answer.give:
-        conn.welcome = Welcome(door.mint, listener.config.fast_open_space)
+    sub, tcb, receiver = conn.first, conn.first.tcb, conn.receiver
+    payload = segment.payload[: tcb.config.syn_window] if answer.accept else b""
+    outcome = FastOpenOutcome.ACCEPTED if payload else _without_data(option, answer)
+    conn.fast_open = Welcome(door.mint, listener.config.fast_open_space, answer.give, outcome, len(payload))
     if not answer.accept:
         return
-    sub, tcb, receiver = conn.first, conn.first.tcb, conn.receiver
-    payload = segment.payload[: tcb.config.syn_window]
     tcb.syn_data = len(payload)
     tcb.irs = (tcb.irs + len(payload)) & MASK32
     receiver.skip(payload)
@@ -173,6 +196,12 @@ def syn_arrived(conn: Connection, listener: Listener, now: int, segment: Segment
         conn.context.events.append(events.DataArrived(conn.number))
 
 
+def _without_data(option: FastOpen, answer: Answer) -> FastOpenOutcome:
+    if not option.cookie:
+        return FastOpenOutcome.COOKIE
+    return FastOpenOutcome.NO_DATA if answer.accept else FastOpenOutcome.REFUSED
+
+
 def _answers_at_once(conn: Connection, answer: FastOpenAnswer) -> bool:
     """What is sent before the client's key has come is mapped, but carries no DATA_ACK (erratum 6609)."""
     if answer is FastOpenAnswer.AUTO:
@@ -187,8 +216,8 @@ def on_synack(conn: Connection, sub: Subflow, options: tuple[Option, ...]) -> tu
     Linux (RFC 8684 Appendix B leaves the choice).
     """
     conn.assign_due = conn.assign_due or sub.tcb.early  # data may follow at once
-    welcome = conn.welcome
-    if welcome is None or sub.tcb.syn_count:
+    welcome = conn.fast_open
+    if not isinstance(welcome, Welcome) or not welcome.give or sub.tcb.syn_count:
         return options
     client = sub.tcb.remote[0]
     if welcome.space is FastOpenSpace.NO_TIMESTAMPS and _room(options) < welcome.mint.length:

@@ -227,6 +227,7 @@ def _ack_options(conn: Connection, sub: Subflow, now: int) -> list[Option]:
         and not sub.index
         and attach_to_ack(
             conn.profile,
+            repeat=conn.mptcp.repeat_keys,
             answers_synack=sub.answers_synack,
             data_sent=conn.sender.nxt > conn.sender.first,
             confirmed=conn.confirmed,

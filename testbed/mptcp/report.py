@@ -3,8 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from testbed.mptcp.reasons import Reason, Verdict
+
+
+class FastOpenOutcome(StrEnum):
+    """What became of Fast Open, as one end saw it (RFC 7413 §4.2)."""
+
+    NONE = "none"  # off, avoided after failures, or no room for the option
+    COOKIE = "cookie"  # the SYN asked for a cookie
+    NO_DATA = "no_data"  # a cookie and nothing to send with it
+    ACCEPTED = "accepted"
+    REFUSED = "refused"  # a cookie that was no good, or too many were waiting: the data went again
+    LOST = "lost"  # no answer to that SYN: it went again without option and data
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +44,8 @@ class ConnectionReport:
     """`profile` is the one asked for (client) or agreed (server). `closed_by`: data_fin, fin, fastclose,
     rst, timeout, or open. Keys and tokens are None where there is none. `subflows` counts those that were
     ever established, `paths` describes them in the order of their opening (of closed ones the last 64).
-    `bytes_sent` were given to the stack, `bytes_acked` of them the peer has acknowledged."""
+    `bytes_sent` were given to the stack, `bytes_acked` of them the peer has acknowledged. `syn_data`: bytes
+    of the SYN that the server took."""
 
     profile: str
     role: str
@@ -52,3 +65,5 @@ class ConnectionReport:
     retransmits: int
     srtt: int | None = None
     paths: tuple[SubflowReport, ...] = ()
+    fast_open: FastOpenOutcome = FastOpenOutcome.NONE
+    syn_data: int = 0

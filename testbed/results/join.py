@@ -81,6 +81,8 @@ def connection(client: Row, server: Row | None) -> dict[str, Any]:
         "subflows": client.get("subflows"),
         "retransmits_up": client.get("retransmits"),
         "retransmits_down": there.get("retransmits"),
+        "fast_open": client.get("fast_open"),
+        "syn_data": client.get("syn_data"),
         "closed_by": client.get("closed_by"),
         "intact": bool(client.get("intact")) and bool(there.get("intact", True)),
     }

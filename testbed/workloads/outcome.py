@@ -34,6 +34,8 @@ ROW_KEYS = (
     "bytes_received",
     "subflows",
     "retransmits",
+    "fast_open",  # what became of the SYN's data: a word of testbed/mptcp/report.py
+    "syn_data",  # bytes of it that the server took
     "closed_by",
     "intact",
     "paths",  # a list of mappings, one per subflow: path_rows.py

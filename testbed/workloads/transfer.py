@@ -125,6 +125,8 @@ class Transfer:
             "bytes_received": self.received,
             "subflows": report.subflows,
             "retransmits": report.retransmits,
+            "fast_open": str(report.fast_open),
+            "syn_data": report.syn_data,
             "closed_by": str(report.closed_by),
             "intact": not self.damaged and self.received == self.expected,
             "paths": path_rows(report, reason),

@@ -25,10 +25,11 @@ from testbed.mptcp.config import (
 from testbed.mptcp.events import Accepted, Connected, Event
 from testbed.mptcp.keys import token_and_idsn
 from testbed.mptcp.reasons import Reason, Verdict
+from testbed.mptcp.report import FastOpenOutcome
 from testbed.mptcp.wire import ACK, RST, SYN, Dss, FastOpen, MpCapable, Segment, Timestamps
 from testbed.mptcp.wire.sequence import seq_add
 from tests.core.boxes import KEYS_LATER, find, is_syn, is_synack, option
-from tests.fast_open import AT_ONCE, REQUEST, SERVER, pair_of, whole, with_cookie
+from tests.fast_open import AT_ONCE, REQUEST, RESPONSE, SERVER, pair_of, whole, with_cookie
 from tests.pair import SECOND, Pair, Side
 
 ALL = list(Profile)
@@ -44,6 +45,10 @@ def both(pair: Pair) -> list[Verdict]:
 
 def syns(pair: Pair) -> list[Segment]:
     return [one for one in pair.segments("up") if is_syn(one)]
+
+
+def outcomes(pair: Pair) -> list[FastOpenOutcome]:
+    return [pair.client.report().fast_open, pair.server.report().fast_open]
 
 
 def synack(pair: Pair) -> Segment:
@@ -91,6 +96,8 @@ def test_data_in_the_syn_reaches_the_application_before_the_third_ack(
     assert both(pair) == [verdict_of(profile)] * 2
     assert pair.client.endpoint.counters["TCPFastOpenActive"] == 1
     assert pair.server.endpoint.counters["TCPFastOpenPassive"] == 1
+    assert outcomes(pair) == [FastOpenOutcome.ACCEPTED] * 2
+    assert pair.client.report().syn_data == pair.server.report().syn_data == len(REQUEST)
 
 
 @pytest.mark.parametrize("profile", ALL)
@@ -266,6 +273,7 @@ def test_a_bad_cookie_costs_nothing_but_the_round_trip(profile: Profile) -> None
     assert both(pair) == [verdict_of(profile)] * 2
     assert pair.server.endpoint.counters["TCPFastOpenPassiveFail"] == 1
     assert pair.client.endpoint.counters["TCPFastOpenActiveFail"] == 1
+    assert outcomes(pair) == [FastOpenOutcome.REFUSED] * 2
     # The fresh cookie is tried at once.
     pair.crossings.clear()
     number = pair.connect(first=REQUEST)
@@ -293,6 +301,8 @@ def test_part_of_the_data_is_accepted(profile: Profile) -> None:
     assert synack(pair).ack == seq_add(syn.seq, 1 + 600)
     first = data(pair, "up")[0]
     assert first.seq == seq_add(syn.seq, 1 + 600)
+    assert outcomes(pair) == [FastOpenOutcome.ACCEPTED] * 2
+    assert pair.client.report().syn_data == pair.server.report().syn_data == 600
     assert both(pair) == [verdict_of(profile)] * 2
 
 
@@ -304,6 +314,7 @@ def test_a_lost_syn_goes_again_without_data_and_option(profile: Profile) -> None
     first, second = syns(pair)
     assert first.payload == REQUEST
     assert (second.payload, option(second, FastOpen)) == (b"", None)
+    assert outcomes(pair) == [FastOpenOutcome.LOST, FastOpenOutcome.NONE]
     assert both(pair) == [verdict_of(profile)] * 2
 
 
@@ -342,6 +353,42 @@ def test_a_lost_third_ack_is_made_good(profile: Profile) -> None:
     assert both(pair) == [verdict_of(profile)] * 2
 
 
+@pytest.mark.parametrize("repeat", [True, False])
+@pytest.mark.parametrize("profile", KEYS_LATER)
+def test_keys_that_are_said_once_can_be_lost(profile: Profile, repeat: bool) -> None:
+    """Why the draft §3.1.2 repeats them: all of the request was in the SYN, nothing else would bring them.
+
+    Said once and lost, the server falls back, silently, with all it had to say already mapped; the client
+    learns of it by the plain acknowledgement of a FIN.
+    """
+    pair = with_cookie(pair_of(profile, client={"mptcp": MptcpConfig(repeat_keys=repeat)}))
+    lost: list[Segment] = []
+
+    def once(way: str, _n: int, segment: Segment) -> bool:
+        if way == "up" and not segment.flags & SYN and not lost:
+            lost.append(segment)
+            return True
+        return False
+
+    pair.lose = once
+    number = pair.connect(first=REQUEST)
+    pair.run(until=lambda: pair.server.received() == REQUEST)
+    pair.server.send(RESPONSE)
+    pair.run(until=lambda: pair.client.received(number) == RESPONSE)
+    pair.client.close(number)
+    pair.run(until=lambda: pair.server.finished())
+    pair.server.close()
+    pair.run()
+    assert option(lost[0], MpCapable) is not None
+    assert [end is not None and end.clean for end in (pair.client.closed(), pair.server.closed())] == [
+        True
+    ] * 2
+    assert both(pair) == ([Verdict.MPTCP] * 2 if repeat else [Verdict.FALLBACK] * 2)
+    reasons = [pair.client.report().reason, pair.server.report().reason]
+    if not repeat:
+        assert reasons == [Reason.NO_DATA_ACK, Reason.THIRD_ACK_WITHOUT_CAPABLE]
+
+
 @pytest.mark.parametrize("profile", ALL)
 def test_a_duplicate_of_the_syn_is_not_taken_again(profile: Profile) -> None:
     pair = with_cookie(pair_of(profile))
@@ -366,9 +413,20 @@ def test_a_server_without_fast_open_takes_the_data_later() -> None:
     pair.crossings.clear()
     number = pair.connect(first=REQUEST)
     assert option(syns(pair)[0], FastOpen) is None, "it keeps away for a while"
+    assert pair.client.report(number).fast_open is FastOpenOutcome.NONE
     pair.run(until=lambda: pair.client.connected(number))
     pair.crossings.clear()
     pair.run(pair.now + 61 * SECOND)
+    pair.connect(first=REQUEST)
+    assert option(syns(pair)[0], FastOpen) is not None
+
+
+def test_a_client_that_is_told_to_tries_in_spite_of_failures() -> None:
+    pair = with_cookie(pair_of(Profile.V1, client={"fast_open_pauses": False}))
+    pair.server.endpoint.listen(20080, ServerConfig())
+    whole(pair)
+    assert outcomes(pair) == [FastOpenOutcome.REFUSED, FastOpenOutcome.NONE]
+    pair.crossings.clear()
     pair.connect(first=REQUEST)
     assert option(syns(pair)[0], FastOpen) is not None
 
@@ -379,6 +437,7 @@ def test_no_fast_open_without_the_setting() -> None:
     pair.run(until=lambda: pair.server.received() == REQUEST)
     assert not find(pair, "up", FastOpen)
     assert not find(pair, "down", FastOpen)
+    assert outcomes(pair) == [FastOpenOutcome.NONE] * 2
 
 
 def test_syn_cookies_and_fast_open_do_not_go_together() -> None:
@@ -459,6 +518,7 @@ def test_a_good_cookie_without_data_lets_the_server_speak_at_once(profile: Profi
         at for at, event in pair.client.events if isinstance(event, Connected) and event.connection == number
     )
     assert pair.now == connected, "it came in the same moment as the SYN/ACK"
+    assert outcomes(pair) == [FastOpenOutcome.NO_DATA] * 2
     pair.client.close(number)
     pair.server.close()
     pair.run()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,19 @@ def test_connections_of_every_profile_are_recorded_at_both_ends(tmp_path: Path, 
     assert joined == (profile is not Profile.TCP)
     assert {"wire_lateness_p99_us", "client_cpu_share", "server_cpu_share"} <= set(outcome.fidelity)
     assert [Path(name).exists() for name in outcome.captures] == [True, True]
+
+
+@pytest.mark.lab
+@lab_only
+def test_rows_tell_what_became_of_data_in_the_syn(tmp_path: Path) -> None:
+    plan = two_path(delay="2ms")
+    near, far = specs(plan, 3, fast_open=True)
+    server = ServerConfig(fast_open=True, syn_cookies=SynCookies.OFF)
+    outcome = run_in_lab(plan, (near, replace(far, server=server)), 5, directory=tmp_path, timeout=30)
+    assert [row["verdict"] for row in outcome.rows] == ["mptcp"] * 6
+    for role in ("client", "server"):
+        seen = {(row["fast_open"], row["syn_data"]) for row in outcome.rows if row["role"] == role}
+        assert seen == {("cookie", 0), ("accepted", 300)}
 
 
 @pytest.mark.lab

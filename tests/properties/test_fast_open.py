@@ -24,7 +24,17 @@ from testbed.mptcp.events import Closed
 from tests.pair import Pair
 from tests.properties.test_network import BLOCK, MS, SECOND, check, clients, servers, sizes, talk, ways
 
-fast_clients = clients.map(lambda config: replace(config, fast_open=True))
+fast_clients = st.builds(
+    lambda config, pauses, repeat: replace(
+        config,
+        fast_open=True,
+        fast_open_pauses=pauses,
+        mptcp=replace(config.mptcp, repeat_keys=repeat),
+    ),
+    clients,
+    st.booleans(),
+    st.sampled_from([True, True, False]),
+)
 fast_servers = st.builds(
     lambda config, cookie, pending, space, answer: replace(
         config,

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from testbed.mptcp.config import FastOpenAnswer, MptcpConfig, Profile, ServerConfig, TcpConfig
+from testbed.mptcp.wire import MpCapable
 from tests.fast_open import SERVER, pair_of, whole, with_cookie
 from tests.pair import Pair
 from tests.trace.against import captured, compared
@@ -35,3 +36,13 @@ def test_syn_data_counts_once(
 def test_with_checksums(profile: Profile, tmp_path: Path) -> None:
     pair = pair_of(profile, client={"mptcp": MptcpConfig(checksum=True)})
     judged(pair, tmp_path / "a.pcapng", 9_000)
+
+
+@pytest.mark.parametrize("profile", [Profile.DRAFT, Profile.V1])
+def test_keys_said_once_and_lost(profile: Profile, tmp_path: Path) -> None:
+    """Both fall back; nothing on the wire but a plain acknowledgement of a FIN tells so."""
+    pair = pair_of(profile, client={"mptcp": MptcpConfig(repeat_keys=False)})
+    pair.lose = lambda way, n, segment: any(
+        isinstance(one, MpCapable) and one.receiver_key is not None for one in segment.options
+    )
+    judged(pair, tmp_path / "a.pcapng", 300)

@@ -172,14 +172,20 @@ class CookieCache:
         self._refused: dict[tuple[bytes, int], _Pause] = {}
         self._blackhole = _Pause(BLACKHOLE_PAUSE)
 
-    def attempt(self, now: int, address: bytes, port: int, options: tuple[Option, ...], mss: int) -> Attempt:
+    def attempt(
+        self,
+        now: int,
+        address: bytes,
+        port: int,
+        options: tuple[Option, ...],
+        mss: int,
+        *,
+        pauses: bool = True,
+    ) -> Attempt:
         """What a SYN that carries these other options may do. `mss`: the most that our side can send."""
-        refused = self._refused.get((address, port))
         server = self._servers.get(address, _Server())
-        if self._blackhole.holds(now) or (refused is not None and refused.holds(now)):
+        if pauses and self._keeps_away(now, address, port, server):
             return Attempt()
-        if server.losses > 1 and now < server.lost_at + (PAUSE << min(server.losses, MOST_DOUBLINGS)):
-            return Attempt()  # one loss is an accident, two in a row may be a middlebox
         option = FastOpen(server.cookie)
         used = sum(len(other.encode()) for other in options)
         if used + len(option.encode()) > MAX_OPTION_BYTES:
@@ -188,6 +194,13 @@ class CookieCache:
             return Attempt(option)
         most = min(server.mss if server.mss is not None else DEFAULT_MSS[len(address)], mss)
         return Attempt(option, max(most - encoded_length((*options, option)), 0))
+
+    def _keeps_away(self, now: int, address: bytes, port: int, server: _Server) -> bool:
+        refused = self._refused.get((address, port))
+        if self._blackhole.holds(now) or (refused is not None and refused.holds(now)):
+            return True
+        # One loss is an accident, two in a row may be a middlebox.
+        return server.losses > 1 and now < server.lost_at + (PAUSE << min(server.losses, MOST_DOUBLINGS))
 
     def learned(self, address: bytes, cookie: bytes, mss: int | None) -> None:
         """A SYN/ACK brought a cookie, or at least an MSS."""
