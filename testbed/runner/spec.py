@@ -75,7 +75,7 @@ def _field_type(owner: type, name: str, hint: Any) -> Any:
     if typing.get_origin(hint) is tuple:
         some = tuple.__class_getitem__((typing.get_args(hint)[0], ...))
         return Annotated[some, BeforeValidator(_words), Field(min_length=1)]
-    strict = {int: StrictInt, bool: StrictBool}
+    strict: dict[Any, Any] = {int: Annotated[StrictInt, Field(ge=0)], bool: StrictBool}
     if hint in strict:
         return strict[hint]
     if type(None) in typing.get_args(hint):
