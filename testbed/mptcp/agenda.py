@@ -39,10 +39,9 @@ class Agenda:
         self._ready.popleft()
         self._ready_set.discard(conn.number)
         deadline = conn.deadline() if conn.subflows or not conn.finished else None
-        if deadline == conn.scheduled:
-            return
         if deadline is None:
             conn.scheduled = None
+            self.forget(conn)
         elif conn.scheduled is None or deadline < conn.scheduled:
             # A later deadline keeps the earlier entry, which re-arms itself when it comes up.
             conn.scheduled = deadline

@@ -24,6 +24,7 @@ from tests.core.multipath import (
     usable,
 )
 from tests.pair import SECOND, Pair
+from tests.properties.memory import deep_size
 
 DATA = bytes(range(250)) * 800
 
@@ -88,6 +89,9 @@ def test_nobody_comes_back(profile: Profile) -> None:
         assert not end.clean
         assert end.reason in (Reason.RST_RECEIVED, Reason.DATA_TIMED_OUT)
         assert len(side.endpoint) == 0
+        side.endpoint.counters.clear()
+        side.endpoint.forget(side.first(None))
+        assert deep_size(side.endpoint, without=(pair, side)) < 15_000
 
 
 @pytest.mark.parametrize("profile", MPTCP_PROFILES)
