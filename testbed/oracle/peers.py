@@ -25,7 +25,7 @@ from testbed.net import Lab
 from testbed.oracle.network import address
 from testbed.oracle.outcome import End
 
-PATIENCE = 30.0  # seconds that a program waits for its peer, on a machine with much else to do
+PATIENCE = 60.0  # seconds that a program waits for its peer, on a machine with much else to do
 LAST_WORDS = 10.0
 _LINUX_PEER = Path(__file__).with_name("linux_peer.py")
 
@@ -130,7 +130,7 @@ class Peer:
         text = os.pread(fd, os.fstat(fd).st_size, 0)  # a seek would move the program's own place as well
         return text.decode(errors="replace").strip()[-600:]
 
-    def account(self, patience: float = PATIENCE + 4, settled: Callable[[], object] = lambda: None) -> End:
+    def account(self, patience: float = 2 * PATIENCE, settled: Callable[[], object] = lambda: None) -> End:
         """What it says of its connection, at its end; whoever is silent for so long is interrupted. So is our
         server with its one connection behind it, once the other end has `settled`: it would wait to see."""
         lines = []
