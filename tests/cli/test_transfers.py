@@ -53,6 +53,8 @@ def result(**more: Any) -> dict[str, Any]:
         "intact": True,
         "seconds": 2.0,
         "retransmits": 3,
+        "fast_open": "none",
+        "syn_data": 0,
         "paths": [path, {**other, "srtt_ns": None}],
         **more,
     }
@@ -120,6 +122,14 @@ def test_long_addresses_get_lines_of_their_own() -> None:
     assert max(map(len, text.splitlines())) <= WIDTH
     assert f"1: [{LONG}]:61000 > [{LONG}]:20080" in text
     assert "fallback (no_data_ack)" in text
+
+
+def test_what_became_of_fast_open_is_said() -> None:
+    assert "Fast Open" not in summary(result())
+    assert "Fast Open: accepted, 300 bytes in the SYN\n" in summary(
+        result(fast_open="accepted", syn_data=300)
+    )
+    assert "Fast Open: no data\n" in summary(result(fast_open="no_data"))
 
 
 @pytest.mark.parametrize(
