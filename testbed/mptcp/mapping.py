@@ -71,6 +71,10 @@ class MappingTable:
             for one in self._mappings
         )
 
+    def data_starts(self) -> set[int]:
+        """Where the mappings that are kept begin in the data."""
+        return {one.data for one in self._mappings}
+
     def add(self, mapping: Mapping) -> bool:
         """False when it contradicts what is known: mappings are immutable (RFC 8684 §3.3.1).
 

@@ -60,7 +60,10 @@ def data_timeout(conn: Connection, now: int) -> None:
     in_flight = any(sub.may_carry and not sub.stale and _in_flight(sub, una) for sub in conn.subflows)
     trusted = any(sub.may_carry and not sub.acks_without_data_ack for sub in conn.subflows)
     if trusted and not in_flight and una < sender.nxt:
-        sender.again.add(una, min(sender.nxt, una + MOST_AT_ONCE))
+        end = min(sender.nxt, una + MOST_AT_ONCE)
+        sender.again.add(una, end)
+        for sub in conn.subflows:
+            sub.forget_repeated(end)
         conn.context.count("DataRetrans")
         conn.data_rto_attempts += 1
         conn.assign_due = True

@@ -136,6 +136,12 @@ class Subflow:
         while carrying and carrying[0].end <= una:
             carrying.popleft()
 
+    def forget_repeated(self, end: int) -> None:
+        """Data up to `end` is mapped once more. What has arrived here is no longer this subflow's to answer
+        for; a peer that never sends a DATA_ACK would make the list grow for ever."""
+        flying = self.send_mappings.data_starts()
+        self.carrying = deque(one for one in self.carrying if one.end > end or one.start in flying)
+
     def carries(self, data: int) -> bool:
         return any(one.start <= data < one.end for one in self.carrying)
 

@@ -13,6 +13,7 @@ from testbed.mptcp.config import Profile, TcpConfig
 from testbed.mptcp.wire import Dss, Segment
 from tests.core.multipath import CLIENT, MPTCP_PROFILES, SERVER, forged, multipath, open_subflows
 from tests.pair import MILLISECOND, SECOND, Pair
+from tests.properties.memory import deep_size
 
 SMALL = TcpConfig(receive_buffer=20_000, window_scale=0)
 
@@ -124,6 +125,31 @@ def test_acknowledged_below_and_not_above(profile: Profile) -> None:
     pair.server.close()
     pair.run()
     assert pair.client.closed().clean  # type: ignore[union-attr]
+
+
+def test_a_peer_that_never_sends_a_data_ack_again() -> None:
+    """The same bytes go again, less and less often, and nothing piles up."""
+    pair = multipath()
+    open_subflows(pair)
+    pair.run(until=pair.now + SECOND)
+    frozen = last_ack(pair)
+
+    def stale(way: str, number: int, segment: Segment) -> Segment:
+        options = tuple(
+            replace(one, data_ack=frozen) if way == "down" and isinstance(one, Dss) and one.data_ack else one
+            for one in segment.options
+        )
+        return replace(segment, options=options)
+
+    pair.rewrite = stale
+    pair.client.send(bytes(100_000))
+    sizes = []
+    for _ in range(2):
+        pair.run(until=pair.now + 600 * SECOND)
+        sizes.append(deep_size(pair.client.endpoint, without=(pair, pair.client)))
+    assert pair.client.endpoint.counters["DataRetrans"] > 30
+    assert sizes[1] - sizes[0] < 5_000
+    assert pair.client.closed() is None
 
 
 @pytest.mark.parametrize("profile", MPTCP_PROFILES)
