@@ -1,7 +1,9 @@
-"""Prints the packet ladder and the seed of every Pair that a failing test made."""
+"""Prints the packet ladder and the seed of every Pair that a failing test made; programs that tests start
+heed Ctrl-C, also when the tests run in a shell's background, which ignores it and hands that down."""
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -9,6 +11,9 @@ from typing import Any
 import pytest
 
 MOST_LINES = 400
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _pairs() -> list[Any]:

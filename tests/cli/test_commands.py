@@ -297,7 +297,10 @@ def test_ctrl_c_is_130_and_the_next_call_goes_on(tmp_path: Path) -> None:
         except subprocess.TimeoutExpired:
             continue
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    try:
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert "the same command goes on" in err
     assert "Traceback" not in err
