@@ -1,5 +1,6 @@
 """Prints the packet ladder and the seed of every Pair that a failing test made; programs that tests start
-heed Ctrl-C, also when the tests run in a shell's background, which ignores it and hands that down."""
+heed Ctrl-C, also when the tests run in a shell's background, which ignores it and hands that down. No
+property fails because the machine was busy."""
 
 from __future__ import annotations
 
@@ -9,6 +10,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 MOST_LINES = 400
 
