@@ -9,9 +9,11 @@ from dataclasses import replace
 
 import pytest
 
-from testbed.mptcp.config import Profile, TcpConfig
+from testbed.mptcp.config import ClientConfig, Profile, ServerConfig, TcpConfig
+from testbed.mptcp.paths import PathsConfig, parse_endpoint
+from testbed.mptcp.reasons import Reason
 from testbed.mptcp.wire import Dss, Segment
-from tests.core.multipath import CLIENT, MPTCP_PROFILES, SERVER, forged, multipath, open_subflows
+from tests.core.multipath import CLIENT, MPTCP_PROFILES, SERVER, dead_after, forged, multipath, open_subflows
 from tests.pair import MILLISECOND, SECOND, Pair
 from tests.properties.memory import deep_size
 
@@ -150,6 +152,41 @@ def test_a_peer_that_never_sends_a_data_ack_again() -> None:
     assert pair.client.endpoint.counters["DataRetrans"] > 30
     assert sizes[1] - sizes[0] < 5_000
     assert pair.client.closed() is None
+
+
+@pytest.mark.parametrize("profile", MPTCP_PROFILES)
+@pytest.mark.parametrize("words", ["10.0.2.1 subflow pair", "10.0.2.1 subflow pair backup"])
+@pytest.mark.parametrize("path", [1, 2])
+def test_a_path_that_dies_while_the_window_is_closed(profile: Profile, words: str, path: int) -> None:
+    """It probes the window, nobody answers, and no retransmission timer runs there. The news that the window
+    is open comes on the other path, which takes over what the probe was to carry."""
+    paths = PathsConfig((parse_endpoint(words),))
+    pair = multipath(profile=profile, client={"paths": paths}, server={"tcp": SMALL})
+    open_subflows(pair)
+    pair.server.reading = False
+    data = bytes(range(250)) * 400
+    pair.client.send(data)
+    pair.run(until=pair.now + 3 * SECOND)
+    dead_after(pair, 0, path)
+    pair.run(until=pair.now + 5 * SECOND)
+    pair.server.reading = True
+    pair.server.read()
+    pair.run(until=lambda: pair.server.received() == b"?" + data, limit=20 * SECOND)
+
+
+@pytest.mark.parametrize("profile", list(Profile))
+def test_a_peer_that_dies_behind_a_closed_window(profile: Profile) -> None:
+    """Probes that nobody answers are attempts like all others (RFC 9293 §3.8.6.1, §3.8.3)."""
+    tcp = TcpConfig(data_attempts=6)
+    pair = Pair(client=ClientConfig(profile=profile, tcp=tcp), server=ServerConfig(tcp=SMALL))
+    pair.establish()
+    pair.server.reading = False
+    pair.client.send(bytes(100_000))
+    pair.run(until=pair.now + 600 * SECOND)
+    assert pair.client.closed() is None
+    pair.lose = lambda way, number, segment: True
+    pair.run(until=lambda: pair.client.closed() is not None, limit=600 * SECOND)
+    assert pair.client.report().reason is Reason.DATA_TIMED_OUT
 
 
 @pytest.mark.parametrize("profile", MPTCP_PROFILES)

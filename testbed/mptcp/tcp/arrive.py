@@ -246,6 +246,8 @@ def _acknowledgement(
         # RFC 7323 §4.3: PAWS has passed, so it is not older.
         tcb.ts_recent, tcb.paws_at = timestamp.value, now
     window = segment.window << tcb.snd_wscale
+    if tcb.probe_waits:
+        tcb.probe_waits, tcb.data_attempts = False, 0
     if ack > tcb.snd_una:
         _advance(tcb, now, ack, segment, timestamp, arrival)
     elif ack == tcb.snd_una and (tcb.snd_nxt > ack or tcb.recovery.can_undo):

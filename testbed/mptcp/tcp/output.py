@@ -124,6 +124,7 @@ def span_sent(tcb: Tcb, now: int, span: Span) -> None:
     end = span.offset + span.length + (1 if span.fin else 0)
     if span.probe:
         tcb.probe_max = end
+        tcb.probe_waits = True
         return
     again = span.offset < tcb.snd_nxt
     if again:

@@ -72,6 +72,7 @@ class Tcb:
         "persist_count",
         "probe",
         "probe_max",
+        "probe_waits",
         "rack",
         "rcv_adv",
         "rcv_fin",
@@ -166,6 +167,7 @@ class Tcb:
         self.persist_at: int | None = None
         self.persist_count = 0
         self.probe = False
+        self.probe_waits = False  # one was sent, and nothing has come since
         self.probe_max = 0  # end of the last window probe: the peer may acknowledge it
         self.time_wait_at: int | None = None
         self.syn_count = 0

@@ -32,6 +32,8 @@ def handle_timeout(tcb: Tcb, now: int) -> Expiry:
     if tcb.persist_at is not None and now >= tcb.persist_at:
         tcb.persist_at = None
         tcb.persist_count += 1
+        if tcb.probe_waits and _attempts_are_over(tcb):
+            return Expiry.GAVE_UP_SENDING  # a closed window is no excuse for silence (RFC 9293 §3.8.6.1)
         tcb.probe = True
     if tcb.reo_at is not None and now >= tcb.reo_at:
         reordering_timeout(tcb, now)
@@ -57,8 +59,7 @@ def _resend_syn(tcb: Tcb) -> Expiry:
 def _resend_data(tcb: Tcb, now: int) -> Expiry:
     if tcb.snd_nxt == tcb.snd_una:
         return Expiry.NOTHING
-    tcb.data_attempts += 1
-    if tcb.data_attempts >= tcb.config.data_attempts:
+    if _attempts_are_over(tcb):
         return Expiry.GAVE_UP_SENDING
     retransmission_timeout(tcb, now)
     tcb.rtt.expired()
@@ -67,6 +68,12 @@ def _resend_data(tcb: Tcb, now: int) -> Expiry:
     if tcb.snd_wnd == 0:
         tcb.probe = True  # a closed window hides the loss: probing resends the first byte
     return Expiry.NOTHING
+
+
+def _attempts_are_over(tcb: Tcb) -> bool:
+    """One more went unanswered."""
+    tcb.data_attempts += 1
+    return tcb.data_attempts >= tcb.config.data_attempts
 
 
 def syn_sent(tcb: Tcb, now: int) -> None:
