@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from testbed.mptcp.connection import Connection, Mode
 from testbed.mptcp.subflow import Subflow
+from testbed.mptcp.tcp.recovery import Phase
 
 MAX_BACKOFF = 6  # doublings of the connection's timer
 MOST_AT_ONCE = 65_535  # bytes that one expiry sends again
@@ -109,7 +110,10 @@ def _latest_rtt(sub: Subflow) -> int:
 
 
 def penalize(conn: Connection, sub: Subflow, now: int) -> None:
-    """Halve the window of the subflow that holds the others up, at most once in its RTT (NSDI 2012 §4.2)."""
+    """Halve the window of the subflow that holds the others up, at most once in its RTT (NSDI 2012 §4.2).
+    Not while it recovers from a loss: it has been reduced for that, and repairs what it holds up."""
+    if sub.tcb.recovery.phase is not Phase.OPEN:
+        return
     rtt = sub.tcb.rtt.srtt or sub.tcb.rtt.rto
     if conn.mptcp.penalize and (sub.penalized_at is None or now - sub.penalized_at >= rtt):
         sub.penalized_at = now

@@ -6,6 +6,8 @@ import pytest
 
 from testbed.mptcp.config import MptcpConfig, TcpConfig
 from testbed.mptcp.option_space import frame_room, payload_room
+from testbed.mptcp.reinject import penalize
+from testbed.mptcp.tcp.recovery import Phase
 from tests.core.multipath import link, links, multipath, open_subflows
 from tests.pair import MILLISECOND, SECOND, Pair
 
@@ -22,14 +24,14 @@ def pair_of(opportunistic: bool, buffer: int) -> Pair:
     return pair
 
 
-def seconds(pair: Pair, *, close: bool) -> float:
+def seconds(pair: Pair, data: bytes = PATTERN, *, close: bool) -> float:
     """Until the server has it all."""
     began = pair.now
-    pair.client.send(PATTERN)
+    pair.client.send(data)
     if close:
         pair.client.close()
-    pair.run(until=lambda: len(pair.server.received()) == len(PATTERN) + 1, limit=60 * SECOND)
-    assert pair.server.received()[1:] == PATTERN
+    pair.run(until=lambda: len(pair.server.received()) == len(data) + 1, limit=60 * SECOND)
+    assert pair.server.received()[1:] == data
     return (pair.now - began) / SECOND
 
 
@@ -63,6 +65,36 @@ def test_a_stream_that_may_go_on_is_not_doubled_at_each_pause() -> None:
         pair.client.send(bytes(50_000))
         pair.run(until=pair.now + 100 * MILLISECOND)
     assert pair.client.endpoint.counters["OpportunisticRetrans"] == 0
+
+
+def test_who_recovers_from_a_loss_is_not_penalized() -> None:
+    """Its window was reduced for that, and it repairs what holds the others up."""
+    pair = pair_of(True, MEGABYTE)
+    conn = pair.client.endpoint._table.by_number[pair.client.first(None)]
+    slow = conn.subflows[1]
+    before = slow.tcb.cc.cwnd
+    slow.tcb.recovery.phase = Phase.RECOVERY
+    penalize(conn, slow, pair.now)
+    assert slow.tcb.cc.cwnd == before
+    slow.tcb.recovery.phase = Phase.OPEN
+    for _ in range(2):  # the second comes within the same round trip
+        penalize(conn, slow, pair.now)
+    assert slow.tcb.cc.cwnd == before // 2
+    assert pair.client.endpoint.counters["SubflowPenalized"] == 1
+
+
+@pytest.mark.parametrize("rates", [(10, 10), (15, 5), (10, 2)])
+@pytest.mark.parametrize("congestion", ["newreno", "cubic"])
+def test_a_buffer_of_twice_rates_times_rtt_is_enough(rates: tuple[int, int], congestion: str) -> None:
+    """As NSDI 2012 §4.2 sizes it, without the queues, which may hold four times as much: the slow path does
+    not take it all. One path alone gets no more than its part."""
+    buffer = 2 * sum(rates) * 1_000_000 // 8 * 20 // 1000  # both paths have an RTT of 20 ms
+    tcp = TcpConfig(receive_buffer=buffer, congestion=congestion)
+    wires = [link(rate, 10) for rate in rates]
+    pair = multipath(links=links(*wires), client={"tcp": tcp}, server={"tcp": tcp})
+    open_subflows(pair)
+    rate = 8 * len(PATTERN) / 2 / seconds(pair, PATTERN[: len(PATTERN) // 2], close=True)
+    assert rate > 0.8 * sum(rates) * 1_000_000
 
 
 def test_a_frame_is_a_millisecond_s_worth_far_away_and_whole_nearby() -> None:

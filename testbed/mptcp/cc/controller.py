@@ -40,4 +40,5 @@ class Controller(Protocol):
         """The RTO fired: cwnd is one segment. `again`: for the same data, so ssthresh stays."""
 
     def penalize(self) -> None:
-        """This subflow holds the whole connection up: halve cwnd and ssthresh, to 2 MSS at least."""
+        """This subflow holds the whole connection up: halve cwnd, to 2 MSS at least, and go on from there
+        slowly."""

@@ -64,9 +64,8 @@ class Window:
         self.recovering = False
 
     def penalize(self) -> None:
-        self.cwnd = max(self.cwnd // 2, 2 * self.mss)
-        if self.ssthresh < NO_THRESHOLD:
-            self.ssthresh = max(self.ssthresh // 2, 2 * self.mss)
+        """Ends slow start, too: else the window is back a round trip later."""
+        self.cwnd = self.ssthresh = max(self.cwnd // 2, 2 * self.mss)
 
     @property
     def steady(self) -> int:
