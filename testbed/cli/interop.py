@@ -19,7 +19,7 @@ def interop(
         ),
     ] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="1 MB each way, and four transfers for each pair in place of 24.")
+        bool, typer.Option("--quick", help="1 MB each way, and three transfers for each pair in place of 24.")
     ] = False,
     jobs: Annotated[int, typer.Option(min=1, metavar="N", help="Cells at a time.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Everything that was seen, as JSON.")] = False,
