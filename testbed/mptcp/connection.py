@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import deque
 from enum import Enum
-from typing import TYPE_CHECKING
 
 from testbed.mptcp import events
 from testbed.mptcp.address_book import AddressBook
@@ -23,16 +22,14 @@ from testbed.mptcp.keys import token_and_idsn
 from testbed.mptcp.paths import PathsConfig
 from testbed.mptcp.profiles import speech
 from testbed.mptcp.reasons import HANGS, Reason, Verdict
-from testbed.mptcp.report import ConnectionReport, FastOpenOutcome, SubflowReport
+from testbed.mptcp.report import ConnectionReport, SubflowReport
 from testbed.mptcp.sched import SCHEDULERS
 from testbed.mptcp.subflow import JoinState, Subflow
+from testbed.mptcp.tcp.fastopen import FastOpenOutcome, Opening, Welcome
 from testbed.mptcp.tcp.output import window_update_due
 from testbed.mptcp.tcp.state import State
 from testbed.mptcp.tcp.tcb import Tcb
 from testbed.mptcp.wire import Dss, MpFastclose, Option
-
-if TYPE_CHECKING:
-    from testbed.mptcp.fast_open import Opening, Welcome
 
 MOST_PAST = 64  # closed subflows whose reports are kept
 NEVER_ON_A_WIRE = (State.CLOSED, State.SYN_SENT, State.TIME_WAIT)

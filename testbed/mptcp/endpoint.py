@@ -27,7 +27,7 @@ from testbed.mptcp.context import Context, TraceRecord
 from testbed.mptcp.cookie_ack import Fate, connection_from_cookie, recover_isn, serves_isn_recovery
 from testbed.mptcp.events import Event
 from testbed.mptcp.fallback import RST_MPTCP_ERROR
-from testbed.mptcp.fast_open import Opening, door_of, syn_arrived
+from testbed.mptcp.fast_open import door_of, syn_arrived
 from testbed.mptcp.incoming import segment_arrived, yields_to
 from testbed.mptcp.join_cookies import JoinTable
 from testbed.mptcp.listener import (
@@ -44,7 +44,7 @@ from testbed.mptcp.report import ConnectionReport
 from testbed.mptcp.subflow import Subflow
 from testbed.mptcp.table import Key, Table
 from testbed.mptcp.tcp.cookies import FourTuple, SynCookieJar
-from testbed.mptcp.tcp.fastopen import CookieCache
+from testbed.mptcp.tcp.fastopen import CookieCache, Opening
 from testbed.mptcp.tcp.state import State
 from testbed.mptcp.tcp.tcb import Tcb
 from testbed.mptcp.wire import ACK, FIN, RST, SYN, MpJoinAck, MpJoinSyn, MpTcpRst, Segment, TooBig

@@ -10,16 +10,13 @@ Read first: RFC 7413 §4.2; RFC 8684 Appendix B, with erratum 6609; draft-paasch
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from testbed.mptcp import events
 from testbed.mptcp.config import FastOpenAnswer, FastOpenSpace, Profile, ServerConfig
 from testbed.mptcp.connection import Connection, Mode
 from testbed.mptcp.listener import Listener
 from testbed.mptcp.reasons import Reason
-from testbed.mptcp.report import FastOpenOutcome
 from testbed.mptcp.subflow import Subflow
-from testbed.mptcp.tcp.fastopen import Answer, CookieCache, CookieMint, Door
+from testbed.mptcp.tcp.fastopen import Answer, CookieMint, Door, FastOpenOutcome, Opening, Welcome
 from testbed.mptcp.wire import (
     MAX_OPTION_BYTES,
     FastOpen,
@@ -32,42 +29,6 @@ from testbed.mptcp.wire.sequence import MASK32
 
 OPTION_HEADER = 2
 TIMEOUTS = 2  # of the first data, before the path counts as one that swallows it; Linux's
-
-
-@dataclass(slots=True)
-class Opening:
-    """A client's attempt. `cookie_only`: the connection is reset as soon as it has a cookie."""
-
-    cache: CookieCache
-    cookie_only: bool = False
-    pauses: bool = True
-    option: FastOpen | None = None  # on the first SYN
-    carried: int = 0  # bytes of data in the first SYN
-    accepted: int = 0  # of them, by the server
-    lost: bool = False  # that SYN was not answered in time
-
-    @property
-    def outcome(self) -> FastOpenOutcome:
-        if self.option is None:
-            return FastOpenOutcome.NONE
-        if self.accepted:
-            return FastOpenOutcome.ACCEPTED
-        if self.lost:
-            return FastOpenOutcome.LOST
-        if not self.option.cookie:
-            return FastOpenOutcome.COOKIE
-        return FastOpenOutcome.REFUSED if self.carried else FastOpenOutcome.NO_DATA
-
-
-@dataclass(slots=True)
-class Welcome:
-    """A server's answer. `give`: the first SYN/ACK brings a cookie."""
-
-    mint: CookieMint
-    space: FastOpenSpace
-    give: bool
-    outcome: FastOpenOutcome
-    accepted: int = 0
 
 
 def option_of(options: tuple[Option, ...]) -> FastOpen | None:

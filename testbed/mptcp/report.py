@@ -3,20 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 from testbed.mptcp.reasons import Reason, Verdict
-
-
-class FastOpenOutcome(StrEnum):
-    """What became of Fast Open, as one end saw it (RFC 7413 §4.2)."""
-
-    NONE = "none"  # off, avoided after failures, or no room for the option
-    COOKIE = "cookie"  # the SYN asked for a cookie
-    NO_DATA = "no_data"  # a cookie and nothing to send with it
-    ACCEPTED = "accepted"
-    REFUSED = "refused"  # a cookie that was no good, or too many were waiting: the data went again
-    LOST = "lost"  # no answer to that SYN: it went again without option and data
+from testbed.mptcp.tcp.fastopen import FastOpenOutcome
 
 
 @dataclass(frozen=True, slots=True)

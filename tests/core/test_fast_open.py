@@ -25,7 +25,7 @@ from testbed.mptcp.config import (
 from testbed.mptcp.events import Accepted, Connected, Event
 from testbed.mptcp.keys import token_and_idsn
 from testbed.mptcp.reasons import Reason, Verdict
-from testbed.mptcp.report import FastOpenOutcome
+from testbed.mptcp.tcp.fastopen import FastOpenOutcome
 from testbed.mptcp.wire import ACK, RST, SYN, Dss, FastOpen, MpCapable, Segment, Timestamps
 from testbed.mptcp.wire.sequence import seq_add
 from tests.core.boxes import KEYS_LATER, find, is_syn, is_synack, option

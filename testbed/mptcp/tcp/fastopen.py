@@ -11,9 +11,10 @@ import hashlib
 import hmac
 from collections import deque
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TypeVar
 
-from testbed.mptcp.config import SECOND
+from testbed.mptcp.config import SECOND, FastOpenSpace
 from testbed.mptcp.wire import MAX_OPTION_BYTES, FastOpen, Option, encoded_length
 
 SHORTEST, LONGEST = 4, 16  # bytes of a cookie (RFC 7413 §4.1.1)
@@ -245,3 +246,53 @@ def _make_room(known: dict[Key, Value], most: int) -> None:
     """The oldest entries go when there are too many."""
     while len(known) >= most:
         del known[next(iter(known))]
+
+
+# -- one connection's, at either end -------------------------------------------------------------------------
+
+
+class FastOpenOutcome(StrEnum):
+    """What became of Fast Open, as one end saw it (RFC 7413 §4.2)."""
+
+    NONE = "none"  # off, avoided after failures, or no room for the option
+    COOKIE = "cookie"  # the SYN asked for a cookie
+    NO_DATA = "no_data"  # a cookie and nothing to send with it
+    ACCEPTED = "accepted"
+    REFUSED = "refused"  # a cookie that was no good, or too many were waiting: the data went again
+    LOST = "lost"  # no answer to that SYN: it went again without option and data
+
+
+@dataclass(slots=True)
+class Opening:
+    """A client's attempt. `cookie_only`: the connection is reset as soon as it has a cookie."""
+
+    cache: CookieCache
+    cookie_only: bool = False
+    pauses: bool = True
+    option: FastOpen | None = None  # on the first SYN
+    carried: int = 0  # bytes of data in the first SYN
+    accepted: int = 0  # of them, by the server
+    lost: bool = False  # that SYN was not answered in time
+
+    @property
+    def outcome(self) -> FastOpenOutcome:
+        if self.option is None:
+            return FastOpenOutcome.NONE
+        if self.accepted:
+            return FastOpenOutcome.ACCEPTED
+        if self.lost:
+            return FastOpenOutcome.LOST
+        if not self.option.cookie:
+            return FastOpenOutcome.COOKIE
+        return FastOpenOutcome.REFUSED if self.carried else FastOpenOutcome.NO_DATA
+
+
+@dataclass(slots=True)
+class Welcome:
+    """A server's answer. `give`: the first SYN/ACK brings a cookie."""
+
+    mint: CookieMint
+    space: FastOpenSpace
+    give: bool
+    outcome: FastOpenOutcome
+    accepted: int = 0
