@@ -124,6 +124,13 @@ class Peer:
         """As Ctrl-C does."""
         self.process.send_signal(signal.SIGINT)
 
+    def wait_over(self) -> None:
+        """Until it has ended; RunFailed if it does not."""
+        try:
+            self.process.wait(LAST_WORDS)
+        except subprocess.TimeoutExpired:
+            raise RunFailed(f"{self.side} ({self.stack}): still runs after Ctrl-C; {self.errors()}") from None
+
     def errors(self) -> str:
         """The end of its standard error."""
         fd = self._errors.fileno()

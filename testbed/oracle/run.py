@@ -249,8 +249,10 @@ class _Stage:
         self._undo.append((side, "nft delete table inet oracle"))
 
     def abort(self, side: str) -> None:
+        """Before the other end goes on: it could be through otherwise."""
         if self.cell.stack(side) == "ours":
             self.peers[side].interrupt()
+            self.peers[side].wait_over()
         elif side == self.task.pauses:
             self.peers[side].tell("abort")
 
