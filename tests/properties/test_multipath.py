@@ -280,6 +280,59 @@ def test_one_good_path_is_enough(
         assert closed.clean, closed
 
 
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    profile=st.sampled_from(MPTCP_PROFILES),
+    tcp=st.tuples(tcps, tcps),
+    mptcp=st.tuples(mptcps, mptcps),
+    best=st.integers(0, 2),
+    good=good,
+    paths=st.lists(ways, min_size=2, max_size=2),
+    outages=outages,
+    backups=st.lists(st.tuples(st.integers(0, 2), st.booleans()), max_size=3),
+    reads=st.lists(
+        st.tuples(st.sampled_from([0, 10, 300, 3_000]), st.sampled_from([1, 500, 5_000, 70_000])), max_size=12
+    ),
+    seed=st.integers(0, 1_000_000),
+)
+def test_one_good_path_is_enough_for_a_slow_reader(
+    profile: Profile,
+    tcp: tuple[TcpConfig, TcpConfig],
+    mptcp: tuple[MptcpConfig, MptcpConfig],
+    best: int,
+    good: LinkParams,
+    paths: list[LinkParams],
+    outages: list[tuple[int, int, int, str]],
+    backups: list[tuple[int, bool]],
+    reads: list[tuple[int, int]],
+    seed: int,
+) -> None:
+    """The window closes and opens while the other paths come and go; `reads`: after how many ms, how much."""
+    everything = [*paths]
+    everything.insert(best, good)
+    pair = connected_by(everything, profile, SynCookies.OFF, tcp, mptcp, seed)
+    others = [path for path in range(3) if path != best]
+    elsewhere = [(others[path % 2], max(began, 300 if path else 0), *rest) for path, began, *rest in outages]
+    if best:  # the handshake is made on the first path
+        elsewhere = [(path, began + 1_500, *rest) for path, began, *rest in elsewhere]
+    pair.lose = weather(pair, elsewhere, None)
+    pair.server.reading = False
+    pair.connect()
+    pair.client.send(BLOCK[:150_000])
+    for wait, count in reads:
+        pair.run(until=pair.now + wait * MILLISECOND)
+        if pair.server.connections and pair.server.closed() is None:
+            pair.server.read(most=count)
+            for path, backup in backups[:1]:
+                act(pair, pair.client, "backup" if backup else "regular", path)
+            backups = backups[1:]
+    pair.run(until=pair.now + 3 * SECOND)
+    pair.server.reading = True
+    if pair.server.connections:
+        pair.server.read()
+    pair.run(until=lambda: pair.server.received() == BLOCK[:150_000], limit=900 * SECOND)
+
+
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     profile=st.sampled_from(MPTCP_PROFILES),
