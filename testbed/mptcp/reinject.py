@@ -98,8 +98,9 @@ def late_elsewhere(conn: Connection, than: Subflow, now: int) -> list[tuple[int,
         if sub is than or rtt <= soon - now:
             continue
         for start, end, at in sub.carrying:
-            if end > than.overtook and at + rtt > soon and not than.carries(start):
-                found.append((max(start, than.overtook, conn.sender.una), end))
+            start = max(start, than.overtook, conn.sender.una)
+            if start < end and at + rtt > soon and not than.carries(start):
+                found.append((start, end))
     return sorted(found)
 
 

@@ -12,6 +12,7 @@ from tests.core.multipath import link, links, multipath, open_subflows
 from tests.pair import MILLISECOND, SECOND, Pair
 
 MEGABYTE = 1_000_000
+FRAME, PAYLOAD = 1514, 1500 - 40 - 12 - 28  # bytes on a link, and what of them is data
 PATTERN = bytes(range(256)) * (8 * MEGABYTE // 256)
 SLOW = (link(50, 10), link(1, 10))  # a full queue of the second path takes more than a second to empty
 
@@ -48,6 +49,17 @@ def test_the_end_does_not_wait_for_the_slow_path() -> None:
     helped, waiting = (seconds(pair_of(help_, buffer), close=True) for help_ in (True, False))
     assert helped < 1.6
     assert waiting > helped + 0.5
+
+
+@pytest.mark.parametrize("rates", [(15, 3), (50, 1)])
+def test_of_a_large_frame_nothing_is_left_behind(rates: tuple[int, int]) -> None:
+    """Where the window or the share of a millisecond cuts the copy, the rest follows with the next ACK."""
+    tcp = TcpConfig(send_buffer=2 * len(PATTERN), receive_buffer=2 * len(PATTERN), gso_max_size=1 << 16)
+    paths = links(*(link(rate, 10) for rate in rates))
+    pair = multipath(links=paths, client={"tcp": tcp}, server={"tcp": tcp})
+    open_subflows(pair)
+    capacity = sum(rates) * 1e6 * PAYLOAD / FRAME
+    assert seconds(pair, close=True) < len(PATTERN) * 8 / capacity + 0.07
 
 
 def test_nothing_is_sent_twice_where_the_paths_are_alike() -> None:
