@@ -6,10 +6,17 @@ them is decided in lia.py and olia.py. Read first: RFC 6356 §3.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from testbed.mptcp.cc.window import Window
+
+class Member(Protocol):
+    """What the others may know of a controller: the window to take for its own, in bytes, and srtt in ns."""
+
+    group: Group | None
+    srtt: int | None
+
+    @property
+    def steady(self) -> int: ...
 
 
 class Group:
@@ -18,9 +25,9 @@ class Group:
     __slots__ = ("members",)
 
     def __init__(self) -> None:
-        self.members: list[Window] = []
+        self.members: list[Member] = []
 
-    def join(self, member: Window) -> None:
+    def join(self, member: Member) -> None:
         if not any(one is member for one in self.members):
             self.members.append(member)
 
