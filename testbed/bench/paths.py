@@ -17,8 +17,8 @@ from testbed.bench.turns import Turns, transfer
 from testbed.errors import UserError
 from testbed.net import Lab
 from testbed.plan import NetPlan, load_topology, plan_from, with_overrides
-from testbed.plan.units import parse_time
 from testbed.runner import parse_set
+from testbed.units import parse_time
 
 FRAME = 1514  # bytes on a link: what its rate counts
 PAYLOAD = 1500 - 40 - 12 - 28  # less IPv4 and TCP headers, timestamps, and a DSS of 8-byte numbers

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from testbed.link import LinkParams
 from testbed.plan.shaping import is_shaped
-from testbed.plan.units import show_rate, show_time
 from testbed.plan.values import InterfacePlan, NetPlan, PathPlan
+from testbed.units import show_rate, show_time
 
 
 def draw(plan: NetPlan) -> str:

@@ -12,7 +12,7 @@ from dataclasses import fields
 
 from testbed.errors import UserError
 from testbed.link import LinkParams, parse_drops
-from testbed.plan.units import parse_count, parse_percent, parse_rate, parse_time
+from testbed.units import parse_count, parse_percent, parse_rate, parse_time
 
 _PLAIN = LinkParams()
 

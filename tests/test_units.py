@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from testbed.errors import UserError
-from testbed.plan.units import parse_count, parse_percent, parse_rate, parse_time, show_rate, show_time
+from testbed.units import parse_count, parse_percent, parse_rate, parse_time, show_rate, show_time
 
 
 @pytest.mark.parametrize(
