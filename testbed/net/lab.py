@@ -89,8 +89,15 @@ class Lab:
 
     def shell(self) -> None:
         """Mininet's command line on this network."""
-        open_prompt(self.net, self.job.plan)
-        self._end_wires()
+        open_prompt(self.net, self.job.plan, self._wires_ended)
+        for program in self._wires():
+            program.end()
+
+    def _wires_ended(self) -> str | None:
+        status = self.wires.process.poll() if self.wires else None
+        if self.wires is None or status is None:
+            return None
+        return f"{self.wires.failure(status)}: no packet gets through any more; exit leaves the lab"
 
     def hold(self) -> None:
         """Keeps the network up until standard input ends."""
@@ -126,7 +133,10 @@ class Lab:
         spec = {"seed": self.job.seed, "links": links}
         (self.folder / "wires.json").write_text(json.dumps(spec, indent=1))
         inherited = [descriptor for pair in ends.values() for descriptor in pair]
-        program = Program("wires", "testbed.drive.wires", self.folder, pass_fds=inherited)
+        # A session of its own: Ctrl-C at the prompt is for the command that runs there.
+        program = Program(
+            "wires", "testbed.drive.wires", self.folder, pass_fds=inherited, start_new_session=True
+        )
         program.wait_ready()
         mininet_net.release(self.net)
         return program

@@ -1,21 +1,44 @@
 """Mininet's command line on a lab, and the few words before it.
 
-Decides one thing that Mininet decides otherwise: names of nodes in a command become addresses, but not the
-word after `testbed`, or `client testbed client ADDRESS` would be no command. Knows nothing of how the lab
-is made.
+Decides what Mininet decides otherwise: names of nodes in a command become addresses, but not the word after
+`testbed`, or `client testbed client ADDRESS` would be no command; what is typed meanwhile goes to the command
+that runs, but from a script each command gets an empty standard input and leaves the next lines alone; and a
+node's own shell, which is all that keeps the node, is not ended by `exit`. Knows nothing of how the lab is
+made.
 """
 
 from __future__ import annotations
 
+import os
+import re
+import select
+import shlex
+from collections.abc import Callable
+from typing import Any
+
 from mininet.cli import CLI
-from mininet.log import error
+from mininet.log import error, output
 from mininet.net import Mininet
+from mininet.util import quietRun
 
 from testbed.plan import NetPlan, draw
 
+# In a subshell `exit` ends that one only, as always.
+_KEEP_SHELL = (
+    'exit() { [ "$BASH_SUBSHELL" -gt 0 ] && builtin exit "$@";'
+    " echo 'this shell is the node itself; exit alone, without a node, leaves the lab' >&2; return 1; };"
+    " set -o ignoreeof"
+)
+_TESTBED = re.compile(r"(^|\W)testbed$")  # as a command: also (testbed, $(testbed or a path
+
 
 class Prompt(CLI):  # type: ignore[misc]
-    """`NODE COMMAND...` runs a command in a node; the rest is Mininet's."""
+    """`NODE COMMAND...` runs a command in a node; the rest is Mininet's. `trouble`: what the user is to hear
+    of the lab's own programs before the next prompt, once."""
+
+    def __init__(self, net: Mininet, trouble: Callable[[], str | None]) -> None:
+        self._trouble: Callable[[], str | None] | None = trouble
+        super().__init__(net)
 
     def default(self, line: str) -> None:
         first, rest, line = self.parseline(line)
@@ -25,19 +48,60 @@ class Prompt(CLI):  # type: ignore[misc]
             )
         elif not rest:
             error(f"*** Please enter a command for node: {first} <cmd>\n")
+        elif self.mn[first].shell.poll() is not None:
+            error(f"*** {first} is gone, its shell has ended; exit leaves the lab\n")
         else:
             words = rest.split(" ")
             node = self.mn[first]
-            node.sendCmd(" ".join(map(self._word, ["", *words], words)))
+            node.sendCmd(self._fed(" ".join(map(self._word, ["", *words], words))))
             self.waitForNode(node)
 
     def _word(self, before: str, word: str) -> str:
-        if word not in self.mn or before == "testbed":
+        if word not in self.mn or _TESTBED.search(before):
             return word
         return self.mn[word].IP() or word
 
+    def _fed(self, command: str) -> str:
+        """The node's shell reads its commands where theirs would read: in a script they read nothing."""
+        if self.isatty():
+            return command
+        background = '; printf "\\001%d\\012" $!' if command.rstrip().endswith("&") else ""  # as Mininet does
+        return f"eval {shlex.quote(command)} < /dev/null{background}"
 
-def open_prompt(net: Mininet, plan: NetPlan) -> None:
+    def waitForNode(self, node: Any) -> None:
+        """Until the command has ended, or the node's shell with it (`exec`, `kill`)."""
+        typing = self.isatty()
+        if typing:
+            quietRun("stty -icanon min 1")
+        poller = select.poll()
+        shell = os.pidfd_open(node.shell.pid)
+        try:
+            for descriptor in (node.stdout.fileno(), shell, *([self.stdin.fileno()] if typing else [])):
+                poller.register(descriptor, select.POLLIN)
+            while node.waiting:
+                try:
+                    ready = {descriptor for descriptor, _ in poller.poll()}
+                    if typing and self.stdin.fileno() in ready:
+                        os.write(node.stdin.fileno(), os.read(self.stdin.fileno(), 1024))
+                    if node.stdout.fileno() in ready:
+                        output(node.monitor())
+                    elif shell in ready:
+                        node.shell.wait()
+                        node.waiting = False
+                        error(f"*** the shell of {node.name} has ended, and the node with it\n")
+                except KeyboardInterrupt:
+                    node.sendInt()
+        finally:
+            os.close(shell)
+
+    def postcmd(self, stop: bool, line: str) -> bool:
+        if self._trouble is not None and (text := self._trouble()):
+            error(f"*** {text}\n")
+            self._trouble = None
+        return stop
+
+
+def open_prompt(net: Mininet, plan: NetPlan, trouble: Callable[[], str | None]) -> None:
     """Until the user leaves it."""
     print(draw(plan))
     path = plan.paths[0]
@@ -47,4 +111,6 @@ def open_prompt(net: Mininet, plan: NetPlan) -> None:
         f"  {path.client} testbed client {path.server_address}:20080 --send 1MB\n",
         flush=True,
     )
-    Prompt(net)
+    for node in net.hosts:
+        node.cmd(_KEEP_SHELL)
+    Prompt(net, trouble)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
 import select
+import signal
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -32,7 +35,13 @@ class Terminal:
     def __init__(self, command: list[str], place: Path) -> None:
         self._master, slave = pty.openpty()
         self.process = subprocess.Popen(
-            command, stdin=slave, stdout=slave, stderr=slave, start_new_session=True, cwd=place
+            command,
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # so that Ctrl-C is a signal
+            cwd=place,
         )
         os.close(slave)
 
@@ -48,6 +57,10 @@ class Terminal:
 
     def type(self, line: str) -> None:
         os.write(self._master, line.encode() + b"\n")
+
+    def interrupt(self) -> None:
+        """As Ctrl-C does."""
+        os.write(self._master, b"\x03")
 
     def close(self) -> None:
         os.close(self._master)
@@ -80,6 +93,75 @@ def test_the_prompt_knows_the_nodes_and_the_testbed_command(tmp_path: Path) -> N
         terminal.process.kill()
         terminal.process.wait()
         terminal.close()
+
+
+def test_ctrl_c_and_exit_end_the_command_and_not_the_lab(tmp_path: Path) -> None:
+    terminal = Terminal([sys.executable, "-c", SHELL], tmp_path)
+    try:
+        terminal.until("mininet> ")
+        terminal.type("client echo begun; sleep 60; echo ended")
+        terminal.until("begun\r\r")
+        terminal.interrupt()
+        assert "ended" not in terminal.until("mininet> ")
+        terminal.type(f"client {sys.executable} -S {PROBE} 10.0.1.1 10.1.1.1 1")
+        assert float(terminal.until("mininet> ").split("\r\n")[1]) >= 2
+        terminal.type("client exit")
+        assert "exit alone, without a node, leaves the lab" in terminal.until("mininet> ")
+        terminal.type("client (exit 3); echo status $?")
+        assert "status 3" in terminal.until("mininet> ")
+        terminal.type("r1 exec true")
+        assert "the shell of r1 has ended, and the node with it" in terminal.until("mininet> ")
+        terminal.type("r1 true")
+        assert "r1 is gone" in terminal.until("mininet> ")
+        terminal.type("exit")
+        terminal.until("left in good order")
+        assert terminal.process.wait(10) == 0
+    finally:
+        terminal.process.kill()
+        terminal.process.wait()
+        terminal.close()
+
+
+def test_the_prompt_says_that_the_wires_are_gone(tmp_path: Path) -> None:
+    terminal = Terminal([sys.executable, "-c", SHELL], tmp_path)
+    try:
+        terminal.until("mininet> ")
+        wires = [pid for pid in family(terminal.process.pid) if b"drive.wires" in _command(pid)]
+        for pid in wires:
+            os.kill(pid, signal.SIGTERM)
+        terminal.type("client sleep 1")
+        assert "no packet gets through any more" in terminal.until("mininet> ")
+        terminal.type("exit")
+        terminal.process.wait(10)
+    finally:
+        terminal.process.kill()
+        terminal.process.wait()
+        terminal.close()
+
+
+def _command(pid: int) -> bytes:
+    return Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+SCRIPT = """\
+client cat; echo one
+client (testbed server --port x server)
+server sleep 60 &
+client read line; echo "two $?"
+client echo three
+exit
+"""
+
+
+def test_a_script_loses_no_line(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SHELL], input=SCRIPT, capture_output=True, text=True, cwd=tmp_path, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert "left in good order" in done.stdout
+    wanted = ["one", "two 1", "three"]
+    assert [line for line in done.stderr.splitlines() if line in wanted] == wanted
+    assert "Invalid value for '--port'" in done.stderr  # `(testbed server` is a command, not an address
 
 
 def test_plain_mininet_runs_the_topology_file() -> None:
