@@ -93,6 +93,8 @@ def plan(conn: Connection, now: int, addresses: tuple[bytes, ...]) -> list[Join]
             book.tried.add((action.local, action.remote, action.port))
             joins.append(action)
     announce(conn, now)
+    if joins and conn.sender.nxt == conn.sender.first:
+        conn.first.tcb.ack_now = True  # the peer wants to have seen a DSS before it is joined
     return joins
 
 
@@ -154,6 +156,8 @@ def set_backup(conn: Connection, sub: Subflow, backup: bool) -> None:
 
 
 def _signal(conn: Connection, sub: Subflow, option: Option, counter: str) -> None:
+    if conn.mode is not Mode.MPTCP:
+        return
     if len(sub.signals) < MOST_SIGNALS:
         sub.signals.append(option)
         conn.context.count(counter)

@@ -25,6 +25,11 @@ def flags(checksum: bool, deny_join_initial: bool = False) -> int:
     return FLAG_HMAC | (FLAG_CHECKSUM if checksum else 0) | (FLAG_NO_JOIN_HERE if deny_join_initial else 0)
 
 
+def denies_join_initial(option: MpCapable, speech: Speech) -> bool:
+    """Flag C: the sender's address and port are not to be joined (RFC 8684 §3.1)."""
+    return speech.sha256 and bool(option.flags & FLAG_NO_JOIN_HERE)
+
+
 def wants_checksum(option: MpCapable) -> bool:
     return bool(option.flags & FLAG_CHECKSUM)
 

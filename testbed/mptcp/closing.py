@@ -134,6 +134,8 @@ def abort(conn: Connection, now: int, reason: Reason) -> None:
     speaker = next((sub for sub in conn.subflows if sub.established and sub.alive), None)
     if conn.profile is Profile.V1 or speaker is None:
         conn.context.count("MPFastcloseTx")
+        for sub in conn.subflows:
+            conn.context.remember_last_word((*sub.tcb.local, *sub.tcb.remote), option)
         conn.reset(now, reason, (option,))
         return
     conn.closed_by = "fastclose"

@@ -383,8 +383,11 @@ class Connection:
 
     def data_ack_number(self) -> int:
         """The 64-bit DATA_ACK to send; only once the peer's key is known."""
-        idsn = self.remote_idsn if self.remote_idsn is not None else 0
-        return (idsn + self.receiver.next) & 0xFFFF_FFFF_FFFF_FFFF
+        return self.peer_dsn(self.receiver.next)
+
+    def peer_dsn(self, offset: int) -> int:
+        """The 64-bit DSN of a data offset of the peer's."""
+        return ((self.remote_idsn or 0) + offset) & 0xFFFF_FFFF_FFFF_FFFF
 
     def dsn(self, offset: int) -> int:
         """The 64-bit DSN of a data offset of ours."""

@@ -102,7 +102,8 @@ def take_acknowledgement(
     tcb = sub.tcb
     with_data_ack = dss is not None and dss.data_ack is not None
     acks_data = bool(arrival.acked and segment.flags & ACK and tcb.snd_una > 1)
-    if conn.mode is Mode.MPTCP and acks_data and not with_data_ack and not excused:
+    expected = conn.mode is Mode.MPTCP and not conn.both_done  # nothing is left to acknowledge
+    if expected and acks_data and not with_data_ack and not excused:
         sub.acks_without_data_ack += 1
         observe(conn, now, sub, Observation.ACK_WITHOUT_DATA_ACK)
     if conn.finished or sub.lost:

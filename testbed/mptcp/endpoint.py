@@ -74,6 +74,7 @@ class Endpoint:
         self._addresses, self._ports = addresses, ports
         self._table = Table()
         self._joins = JoinTable()
+        self._half_open: dict[int, Listener] = {}  # connections in SYN-RECEIVED, by number
 
     # -- the application's side -----------------------------------------------------------------------
 
@@ -112,14 +113,14 @@ class Endpoint:
         if config.fast_open or only_cookie:
             conn.fast_open = Opening(self._cookies, only_cookie, config.fast_open_pauses)
         self._table.add(key, conn, conn.first)
-        self._table.touch(conn)
+        self._touch(conn, now)
         return conn.number
 
     def send(self, now: int, connection: int, data: bytes) -> int:
         """Queue bytes; how many were taken. SpaceFreed follows when fewer than offered."""
         conn = self._table.by_number[connection]
         count = conn.send(data)
-        self._table.touch(conn)
+        self._touch(conn, now)
         return count
 
     def receive(self, now: int, connection: int, most: int = 1 << 30) -> bytes:
@@ -127,7 +128,7 @@ class Endpoint:
         conn = self._table.by_number[connection]
         data = conn.receive(most)
         if any(sub.tcb.ack_now for sub in conn.subflows):
-            self._table.touch(conn)
+            self._touch(conn, now)
         return data
 
     def close(self, now: int, connection: int) -> None:
@@ -135,13 +136,13 @@ class Endpoint:
         conn = self._table.by_number[connection]
         conn.close()
         closing.advance(conn, now)
-        self._table.touch(conn)
+        self._touch(conn, now)
 
     def abort(self, now: int, connection: int, reason: Reason = Reason.ABORTED) -> None:
         """Reset the connection at once."""
         conn = self._table.by_number[connection]
         closing.abort(conn, now, reason)
-        self._table.touch(conn)
+        self._touch(conn, now)
 
     def set_backup(self, now: int, connection: int, subflow: int, backup: bool) -> None:
         """Ask the peer (MP_PRIO) to use a subflow only when no other works, or to use it again."""
@@ -149,7 +150,7 @@ class Endpoint:
         for sub in conn.subflows:
             if sub.index == subflow and sub.established:
                 set_backup(conn, sub, backup)
-        self._table.touch(conn)
+        self._touch(conn, now)
 
     def close_subflow(self, now: int, connection: int, subflow: int) -> None:
         """Close one subflow by a FIN behind what it carries; the connection goes on."""
@@ -157,13 +158,13 @@ class Endpoint:
         for sub in conn.subflows:
             if sub.index == subflow and sub.established:
                 closing.retire(conn, sub)
-        self._table.touch(conn)
+        self._touch(conn, now)
 
     def remove_address(self, now: int, connection: int, address_id: int) -> None:
         """An address of ours is gone: REMOVE_ADDR, and the end of its subflows."""
         conn = self._table.by_number[connection]
         withdraw(conn, now, (address_id,))
-        self._table.touch(conn)
+        self._touch(conn, now)
 
     def add_endpoint(self, now: int, connection: int, endpoint: LocalEndpoint) -> None:
         """An address of ours is new, or back: what its words ask for is tried (again). Where the last
@@ -171,7 +172,7 @@ class Endpoint:
         conn = self._table.by_number[connection]
         add_endpoint(conn, endpoint, self._addresses)
         self._plan(conn, now)
-        self._table.touch(conn)
+        self._touch(conn, now)
 
     @property
     def connections(self) -> tuple[int, ...]:
@@ -221,15 +222,12 @@ class Endpoint:
             self._context.count("OutOfWindowIcmps")
             return
         tcb.path_mtu_lowered(too_big.mtu)
-        self._table.touch(conn)
+        self._touch(conn, now)
 
     def _deliver(self, conn: Connection, sub: Subflow, now: int, segment: Segment) -> None:
-        was_half_open = sub.tcb.state is State.SYN_RECEIVED
         segment_arrived(conn, sub, now, segment)
-        if was_half_open and sub.tcb.state is not State.SYN_RECEIVED:
-            self._no_longer_half_open(sub, now)
         self._plan(conn, now)
-        self._table.touch(conn)
+        self._touch(conn, now)
         self._table.bury(conn)
 
     def _syn(self, listener: Listener | None, key: Key, now: int, segment: Segment) -> None:
@@ -247,10 +245,10 @@ class Endpoint:
             self._context.outbox.append(answer_with_cookie(listener, self._context, now, segment))
         elif listener.half_open < listener.config.backlog:
             conn = open_half(listener, self._context, self._table.next_number(), now, segment)
-            listener.half_open += 1
+            self._begin_half_open(listener, conn)
             syn_arrived(conn, listener, now, segment)
             self._table.add(key, conn, conn.first)
-            self._table.touch(conn)
+            self._touch(conn, now)
         else:
             self._context.count("ListenOverflows")
 
@@ -272,7 +270,7 @@ class Endpoint:
             return
         tcb = tcb_for_syn(conn.config, self._jar, context, now, segment)
         self._table.add(key, conn, join.accept(conn, tcb, option, here, context.random(4)))
-        self._table.touch(conn)
+        self._touch(conn, now)
 
     def _acknowledgement_for_nobody(self, listener: Listener, key: Key, now: int, segment: Segment) -> None:
         context = self._context
@@ -292,7 +290,7 @@ class Endpoint:
         if conn is not None:
             context.count("SyncookiesRecv")
             self._table.add(key, conn, conn.first)
-            listener.half_open += 1
+            self._begin_half_open(listener, conn)
             self._deliver(conn, conn.first, now, segment)
             return
         context.count("SyncookiesFailed")
@@ -332,12 +330,9 @@ class Endpoint:
         while (conn := self._table.agenda.due(now)) is not None:
             deadline = conn.deadline()
             if deadline is not None and deadline <= now:
-                was_half_open = conn.first.tcb.state is State.SYN_RECEIVED
                 closing.timed_out(conn, now)
-                if was_half_open and conn.first.tcb.state is not State.SYN_RECEIVED:
-                    self._no_longer_half_open(conn.first, now)
                 self._plan(conn, now)
-            self._table.touch(conn)
+            self._touch(conn, now)
 
     def poll_transmit(self, now: int) -> Segment | None:
         """The next segment to send, or None."""
@@ -364,9 +359,15 @@ class Endpoint:
         """Connections that hold state here, half-open and TIME-WAIT ones included."""
         return len(self._table)
 
-    def _no_longer_half_open(self, sub: Subflow, now: int) -> None:
-        listener = self._listeners.get(sub.tcb.local[1])
-        if listener is not None and not sub.initiated and not sub.index:
+    def _begin_half_open(self, listener: Listener, conn: Connection) -> None:
+        listener.half_open += 1
+        self._half_open[conn.number] = listener
+
+    def _touch(self, conn: Connection, now: int) -> None:
+        """It may have something to send, another deadline, or its handshake behind it."""
+        if conn.number in self._half_open and conn.first.tcb.state is not State.SYN_RECEIVED:
+            listener = self._half_open.pop(conn.number)
             listener.half_open -= 1
-            if sub.tcb.fast_open and listener.door is not None:
-                listener.door.ended(now, established=sub.alive)
+            if conn.first.tcb.fast_open and listener.door is not None:
+                listener.door.ended(now, established=conn.first.alive)
+        self._table.touch(conn)

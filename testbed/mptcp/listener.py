@@ -6,7 +6,7 @@ cookie_ack.py. Read first: RFC 8684 §3.1, RFC 4987 §3.6, draft-paasch-mptcp-sy
 
 from __future__ import annotations
 
-from testbed.mptcp.capable import find_capable, flags, wants_checksum
+from testbed.mptcp.capable import denies_join_initial, find_capable, flags, wants_checksum
 from testbed.mptcp.config import SECOND, Profile, ServerConfig, SynCookies, TcpConfig
 from testbed.mptcp.connection import Connection
 from testbed.mptcp.context import Context
@@ -120,6 +120,7 @@ def open_half(listener: Listener, context: Context, number: int, now: int, segme
     if option.sender_key is not None:
         conn.set_remote_key(option.sender_key)
     conn.checksum = config.mptcp.checksum or wants_checksum(option)
+    conn.book.deny_join_initial = denies_join_initial(option, conn.speech)
     return conn
 
 

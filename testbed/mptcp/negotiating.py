@@ -7,7 +7,7 @@ Read first: RFC 8684 §3.1; draft-paasch-mptcp-syncookies-02 §3.1.1-§3.1.2.
 
 from __future__ import annotations
 
-from testbed.mptcp.capable import client_key, judge_synack, wants_checksum
+from testbed.mptcp.capable import client_key, denies_join_initial, judge_synack, wants_checksum
 from testbed.mptcp.connection import Connection, Mode
 from testbed.mptcp.dss import add_mapping, take_dss
 from testbed.mptcp.fallback import Action, Observation
@@ -16,7 +16,6 @@ from testbed.mptcp.observe import observe
 from testbed.mptcp.subflow import Subflow
 from testbed.mptcp.tcp.arrive import Arrival
 from testbed.mptcp.wire import Dss, MpCapable, Segment
-from testbed.mptcp.wire.mptcp_options import FLAG_NO_JOIN_HERE
 
 MOST_EARLY_DSS = 1024  # mappings kept before the peer's key is known
 
@@ -35,7 +34,7 @@ def synack_arrived(conn: Connection, now: int, option: MpCapable | None) -> None
     conn.context.count("MPCapableSYNACKRX")
     conn.set_remote_key(option.sender_key)
     conn.checksum = conn.mptcp.checksum or wants_checksum(option)
-    conn.book.deny_join_initial = conn.speech.sha256 and bool(option.flags & FLAG_NO_JOIN_HERE)
+    conn.book.deny_join_initial = denies_join_initial(option, conn.speech)
     conn.mode = Mode.MPTCP
 
 
@@ -51,7 +50,9 @@ def third_packet_arrived(
     if conn.local_key is not None:
         key = client_key(option, conn.speech, conn.local_key)
     if key is not None:
+        assert option is not None
         _learn_client_key(conn, key)
+        conn.book.deny_join_initial = denies_join_initial(option, conn.speech)
     elif arrival.offset > 1:
         if dss is not None and len(conn.early_dss) < MOST_EARLY_DSS:
             conn.early_dss.append(dss)

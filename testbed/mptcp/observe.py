@@ -6,6 +6,8 @@ Read first: RFC 8684 §3.7.
 
 from __future__ import annotations
 
+from collections import deque
+
 from testbed.mptcp import events
 from testbed.mptcp.connection import Connection, Mode
 from testbed.mptcp.fallback import Action, Decision, Observation, Situation, decide
@@ -14,8 +16,11 @@ from testbed.mptcp.subflow import Subflow
 from testbed.mptcp.wire import MpFail, MpTcpRst, Option
 
 
-def observe(conn: Connection, now: int, sub: Subflow, observation: Observation) -> Decision:
-    """Report what was seen on a subflow to fallback.py and carry out what it decides."""
+def observe(
+    conn: Connection, now: int, sub: Subflow, observation: Observation, data: int | None = None
+) -> Decision:
+    """Report what was seen on a subflow to fallback.py and carry out what it decides. `data`: the offset of
+    the mapping that it is about; None: the next that is expected."""
     decision = decide(
         observation,
         Situation(
@@ -37,28 +42,33 @@ def observe(conn: Connection, now: int, sub: Subflow, observation: Observation) 
     elif decision.action is Action.RESET:
         options: list[Option] = []
         if decision.send_fail:
-            options.append(MpFail(conn.data_ack_number()))
+            options.append(_fail_option(conn, data))
             conn.context.count("MPFailTx")
         if decision.rst_code is not None:
             options.append(MpTcpRst(decision.rst_code))
             conn.context.count("MPRstTx")
         conn.reset_subflow(now, sub, decision.reason, tuple(options))
     elif decision.send_fail:
-        _fail(conn, now, sub, decision)
+        _fail(conn, now, sub, decision, data)
     return decision
 
 
-def _fail(conn: Connection, now: int, sub: Subflow, decision: Decision) -> None:
+def _fail(conn: Connection, now: int, sub: Subflow, decision: Decision, data: int | None) -> None:
     """Tell the peer that MPTCP is over; what it does then is the next thing to observe."""
     conn.failed = True
-    _send_fail(conn, sub)
+    _send_fail(conn, sub, data)
     _only(conn, now, sub, decision)
 
 
-def _send_fail(conn: Connection, sub: Subflow) -> None:
+def _send_fail(conn: Connection, sub: Subflow, data: int | None = None) -> None:
     if not any(isinstance(one, MpFail) for one in sub.signals):
-        sub.signals.append(MpFail(conn.data_ack_number()))
+        sub.signals.append(_fail_option(conn, data))
     sub.tcb.ack_now = True
+
+
+def _fail_option(conn: Connection, data: int | None) -> MpFail:
+    """Names the start of the mapping that failed (RFC 8684 §3.7)."""
+    return MpFail(conn.peer_dsn(conn.receiver.next if data is None else data))
 
 
 def _only(conn: Connection, now: int, sub: Subflow, decision: Decision) -> None:
@@ -85,6 +95,8 @@ def _fall_back(conn: Connection, now: int, sub: Subflow, decision: Decision) -> 
         return
     if conn.mode is Mode.MPTCP:
         conn.context.count("DssFallback")
+    conn.book.announced.clear()
+    sub.signals = deque(one for one in sub.signals if isinstance(one, MpFail))  # plain TCP says no more
     if decision.send_fail:
         _send_fail(conn, sub)
     if decision.send_infinite:

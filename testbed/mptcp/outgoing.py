@@ -85,7 +85,7 @@ def _of_subflow(conn: Connection, sub: Subflow, now: int) -> Segment | None:
 
 def _third_ack_comes_first(conn: Connection, sub: Subflow) -> bool:
     """The handshake ends in an ACK of its own, unless data may ride on it (v0 has no room: RFC 6824 §3.6)."""
-    if not (sub.answers_synack and sub.tcb.ack_now):
+    if not (sub.answers_synack and sub.tcb.ack_now and sub.alive):
         return False
     return conn.third_ack is ThirdAck.BARE or (conn.mode is Mode.MPTCP and conn.speech.key_in_syn)
 
@@ -96,8 +96,9 @@ def _arm_probes(conn: Connection, now: int) -> None:
     for sub in conn.subflows:
         if sub.tcb.snd_end > sub.tcb.snd_nxt and sub.established:
             arm_persist(sub.tcb, now, True)
-    if sender.unmapped and not any(sub.tcb.rto_at is not None for sub in conn.subflows):
-        for sub in usable(conn)[:1]:
+    working = usable(conn)  # what a dead path still waits for says nothing of the window
+    if sender.unmapped and not any(sub.tcb.rto_at is not None for sub in working):
+        for sub in working[:1]:
             arm_persist(sub.tcb, now, True)
 
 
@@ -159,7 +160,7 @@ def _mapping_option(conn: Connection, mapping: Mapping) -> Option:
     if mapping.capable:
         return MpCapable(
             conn.speech.version,
-            flags(conn.checksum),
+            _agreed(conn),
             conn.local_key,
             conn.remote_key,
             mapping.length,
@@ -175,6 +176,11 @@ def _mapping_option(conn: Connection, mapping: Mapping) -> Option:
         length=mapping.length,
         checksum=mapping.checksum,
     )
+
+
+def _agreed(conn: Connection) -> int:
+    """The flags beside both keys: a server in cookie mode has forgotten those of the SYN."""
+    return flags(conn.checksum, conn.speech.sha256 and conn.mptcp.deny_join_initial)
 
 
 def _infinite_option(conn: Connection, mapping: Mapping) -> Option:
@@ -234,7 +240,7 @@ def _ack_options(conn: Connection, sub: Subflow, now: int) -> list[Option]:
         )
     )
     if attach:
-        keys = MpCapable(conn.speech.version, flags(conn.checksum), conn.local_key, conn.remote_key)
+        keys = MpCapable(conn.speech.version, _agreed(conn), conn.local_key, conn.remote_key)
         if owes_fin:
             # No room for a DATA_FIN beside both keys: first hear that they have arrived.
             closing.arm_data_fin(conn, sub, now)

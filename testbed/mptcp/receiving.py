@@ -50,7 +50,8 @@ def deliver(conn: Connection, sub: Subflow, now: int) -> None:
                 break  # a checksum covers its whole mapping
             if not _checksum_holds(conn, sub, mapping):
                 conn.context.count("DataCsumErr")
-                if observe(conn, now, sub, Observation.CHECKSUM_WRONG).action is Action.RESET:
+                seen = observe(conn, now, sub, Observation.CHECKSUM_WRONG, mapping.data)
+                if seen.action is Action.RESET:
                     break
                 # the only subflow: its bytes count as they are (RFC 8684 §3.7)
         fresh += _pass_up(conn, sub, mapping.data_at(pending.start), min(have, left))
@@ -76,9 +77,8 @@ def _checksum_holds(conn: Connection, sub: Subflow, mapping: Mapping) -> bool:
     assert mapping.length is not None
     assert mapping.checksum is not None
     payload = sub.pending.read(mapping.ssn, mapping.length)
-    dsn = ((conn.remote_idsn or 0) + mapping.data) & 0xFFFF_FFFF_FFFF_FFFF
     length = mapping.length + mapping.with_fin
-    expected = dss_checksum(dsn, mapping.ssn & 0xFFFF_FFFF, length, residue(payload))
+    expected = dss_checksum(conn.peer_dsn(mapping.data), mapping.ssn & 0xFFFF_FFFF, length, residue(payload))
     return same_checksum(expected, mapping.checksum)
 
 
@@ -93,10 +93,11 @@ def _take(conn: Connection, data: int, payload: bytes) -> int:
     """Hand bytes to the data level; how many are newly in order there."""
     receiver = conn.receiver
     if conn.mode is Mode.MPTCP:
-        outside = data >= max(receiver.adv, receiver.next + conn.config.receive_buffer)
-        if receiver.fin is not None and data + len(payload) > receiver.fin:
-            payload = payload[: max(receiver.fin - data, 0)]
-        if outside or not payload or (receiver.reassembly.full and data > receiver.next):
+        end = max(receiver.adv, receiver.next + conn.receive_space())
+        end = end if receiver.fin is None else min(end, receiver.fin)
+        if data + len(payload) > end:
+            payload = payload[: max(end - data, 0)]
+        if not payload or (receiver.reassembly.full and data > receiver.next):
             # Outside the receive window (RFC 8684 §3.3.4) or behind the DATA_FIN: dropped, no DATA_ACK.
             conn.context.count("NoDSSInWindow")
             return 0

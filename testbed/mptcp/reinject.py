@@ -33,7 +33,9 @@ def subflow_timed_out(conn: Connection, sub: Subflow) -> None:
 def arm_data_timer(conn: Connection, now: int) -> None:
     """Runs while mapped data is not DATA_ACKed (RFC 8684 §3.3.6)."""
     if conn.mode is Mode.MPTCP and conn.sender.una < conn.sender.nxt and conn.data_rto_at is None:
-        longest = max((sub.tcb.rtt.rto for sub in conn.subflows if sub.established), default=None)
+        ready = [sub for sub in conn.subflows if sub.established]
+        ready = [sub for sub in ready if not sub.stale] or ready
+        longest = max((sub.tcb.rtt.rto for sub in ready), default=None)
         if longest is not None:
             conn.data_rto_at = now + (2 * longest << min(conn.data_rto_attempts, MAX_BACKOFF))
 
