@@ -10,6 +10,7 @@ import ipaddress
 from typing import TYPE_CHECKING, Any
 
 from testbed.cli.show import counted, table
+from testbed.workloads.one_connection import FAULTS
 
 if TYPE_CHECKING:
     from testbed.drive import Interval
@@ -29,12 +30,15 @@ def ends_of(interval: Interval) -> tuple[str, str]:
 
 
 def interval_line(interval: Interval) -> str:
-    """Beneath HEAD."""
+    """Beneath HEAD. The rate of a short rest would mislead: there is none."""
     start, end = interval.start / 1e9, interval.end / 1e9
     retransmits = interval.retransmits
+    sent, received = (
+        f"{size(count)} {'-' if interval.short else rate(count, interval.seconds):>11}"
+        for count in (interval.bytes_sent, interval.bytes_received)
+    )
     return (
-        f"{f'{start:.2f}-{end:.2f}':>15}  {_moved(interval.bytes_sent, interval.seconds):>19}"
-        f"  {_moved(interval.bytes_received, interval.seconds):>19}  {retransmits:>5}  {_shares(interval)}"
+        f"{f'{start:.2f}-{end:.2f}':>15}  {sent:>19}  {received:>19}  {retransmits:>5}  {_shares(interval)}"
     ).rstrip()
 
 
@@ -54,10 +58,13 @@ def summary(result: dict[str, Any]) -> str:
     if result["fast_open"] != "none":
         taken = f", {counted(result['syn_data'], 'byte')} in the SYN" if result["syn_data"] else ""
         lines.append(f"Fast Open: {result['fast_open'].replace('_', ' ')}{taken}")
-    if not result["bytes"] and result["verdict"] in ("reset", "hang"):
+    fault = result.get("fault", "none")  # a client's; what a server gets is as it is
+    if fault == "interrupted":
+        lines.append(fault)
+    elif not result["bytes"] and result["verdict"] in ("reset", "hang"):
         lines.append("no data went either way: does a server run there?")
-    elif not result["intact"]:
-        lines.append("DATA DAMAGED OR MISSING")
+    elif fault != "none":
+        lines.append(f"{fault.upper().replace('_', ' ')}: {FAULTS[fault]}")
     return "\n".join([*lines, *_subflows(result["paths"])])
 
 
@@ -105,10 +112,6 @@ def _shares(interval: Interval) -> str:
 
 def _both(count: int, seconds: float) -> str:
     return f"{size(count)} ({rate(count, seconds)})"
-
-
-def _moved(count: int, seconds: float) -> str:
-    return f"{size(count)} {rate(count, seconds):>11}"
 
 
 def size(count: int) -> str:

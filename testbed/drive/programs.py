@@ -191,4 +191,4 @@ def run_client(arguments: ClientArguments, *, on_interval: OnInterval = lambda i
         loop.close()
     row = app.row or app.rows(host.endpoint)[0]
     result = result_of(row, host.counters())
-    return {**result, "interrupted": stop.requested, "fidelity": loop.figures()}
+    return {**result, "fault": app.fault, "interrupted": stop.requested, "fidelity": loop.figures()}

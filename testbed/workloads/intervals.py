@@ -1,15 +1,15 @@
 """What connections did, interval by interval: an application around an application, with a timer beside it.
 
 Decides when an interval begins and ends (with the connection, every `every` nanoseconds, and at the end of
-the connection) and what is said of it. Bytes sent are those that the peer has acknowledged, so that a send
-buffer that fills is no transfer; a subflow's are its payload, copies included. Knows no clock and prints
-nothing.
+the connection, but for an idle rest) and what is said of it. Bytes sent are those that the peer has
+acknowledged, so that a send buffer that fills is no transfer; a subflow's are its payload, copies included.
+Knows no clock and prints nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from testbed.mptcp.config import SECOND
@@ -50,10 +50,17 @@ class Interval:
     bytes_received: int
     retransmits: int
     paths: tuple[PathInterval, ...]
+    short: bool = False  # a rest at the end, less than a tenth of the others: its rate says little
 
     @property
     def seconds(self) -> float:
         return (self.end - self.start) / SECOND
+
+    @property
+    def moved(self) -> bool:
+        """Whether there is anything to tell."""
+        paths = any(path.bytes_sent or path.bytes_received for path in self.paths)
+        return paths or bool(self.bytes_sent or self.bytes_received or self.retransmits)
 
     def as_data(self) -> dict[str, object]:
         """Plain values: seconds, bytes, bit/s."""
@@ -61,6 +68,7 @@ class Interval:
         return {
             "start": self.start / SECOND,
             "end": self.end / SECOND,
+            "short": self.short,
             "bytes_sent": self.bytes_sent,
             "bytes_received": self.bytes_received,
             "bitrate_sent": self.bytes_sent * 8 / seconds if seconds else 0.0,
@@ -112,7 +120,10 @@ class Metered:
         elif isinstance(event, Closed):
             meter = self._meters.pop(event.connection, None)
             if meter is not None:
-                self._on_interval(meter.take(now, endpoint.describe(event.connection), last=True))
+                rest = meter.take(now, endpoint.describe(event.connection), last=True)
+                short = bool(rest.start) and rest.end - rest.start < self._every // 10
+                if not short or rest.moved:
+                    self._on_interval(replace(rest, short=short))
         self._application.handle_event(now, endpoint, event)
 
     def poll_timeout(self) -> int | None:

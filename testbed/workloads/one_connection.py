@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from testbed.mptcp.config import SECOND, ClientConfig
 from testbed.mptcp.events import Closed, Connected, DataArrived, Event, PeerFinished
-from testbed.mptcp.reasons import Reason
+from testbed.mptcp.reasons import Reason, Verdict
 from testbed.workloads.outcome import Row
 from testbed.workloads.serving import ENDLESS, pattern
 from testbed.workloads.transfer import Transfer
@@ -21,6 +21,17 @@ if TYPE_CHECKING:
     from testbed.mptcp.endpoint import Endpoint
 
 PATIENCE = 60 * SECOND
+
+# Why what came is not what was to come; `testbed client` says it in these words.
+FAULTS = {
+    "none": "what was to come has come, byte for byte",
+    "interrupted": "the user ended the client before it was done",
+    "damaged": "what came differs from the pattern that both ends know",
+    "missing": "less came than --receive expects",
+    "cut_off": "the connection ended before all was sent, acknowledged and heard",
+    "unasked": "what came is neither what was sent (an echo) nor nothing (a sink); "
+    "against a source give --receive SIZE, or --send 0 --time S",
+}
 
 
 class OneConnection:
@@ -77,6 +88,22 @@ class OneConnection:
     @property
     def done(self) -> bool:
         return self.row is not None
+
+    @property
+    def fault(self) -> str:
+        """A word of FAULTS."""
+        transfer = self._transfer
+        if self.row is not None and self.row["intact"]:
+            return "none"
+        if self._stopped or transfer is None:
+            return "interrupted"
+        if transfer.damaged:
+            return "damaged"
+        if self._receive is not None:
+            return "missing"
+        if self.row is None or self.row["verdict"] in (Verdict.RESET, Verdict.HANG):
+            return "cut_off"
+        return "unasked" if transfer.sent == self._send else "cut_off"
 
     @property
     def open_connections(self) -> int:

@@ -99,7 +99,8 @@ class Transfer:
         endpoint.abort(now, self.number, Reason.NO_PROGRESS)
 
     def row(self, host: str, endpoint: Endpoint, end: Closed | None, now: int | None = None) -> Row:
-        """`end` is None while the connection is still open."""
+        """`end` is None while the connection is still open. Bytes sent are those that the peer has
+        acknowledged: what an end cut short still had in its buffer never left."""
         report = endpoint.describe(self.number)
         verdict, reason = (end.verdict, end.reason) if end is not None else (report.verdict, report.reason)
         if self.gave_up:
@@ -121,7 +122,7 @@ class Transfer:
             "connected_ns": self.connected,
             "first_byte_ns": self.first_byte,
             "done_ns": self.done,
-            "bytes_sent": self.sent,
+            "bytes_sent": report.bytes_acked,
             "bytes_received": self.received,
             "subflows": report.subflows,
             "retransmits": report.retransmits,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from testbed.cli.programs import _Report
 from testbed.cli.transfers import HEAD, WIDTH, interval_line, rate, size, summary
 from testbed.workloads.intervals import Interval, PathInterval
+from testbed.workloads.one_connection import FAULTS
 
 FOUR = (bytes((10, 0, 1, 1)), 61000), (bytes((10, 1, 1, 1)), 20080)
 LONG = "2001:db8:1111:2222:3333:4444:5555:6666"
@@ -87,11 +89,14 @@ def test_an_interval_stands_under_its_head() -> None:
     assert " ".join(line.split()) == "9.00-10.00 1.23 MB 9.88 Mbit/s 1.23 MB 9.88 Mbit/s 2 50 50"
     assert line.index("1.23 MB 9.88 Mbit/s") + len("1.23 MB 9.88 Mbit/s") == HEAD.index("sent") + len("sent")
     assert interval_line(interval(count=0, paths=1)).endswith("100")
+    rest = interval_line(replace(interval(), short=True))
+    assert " ".join(rest.split()) == "0.00-1.00 1.23 MB - 1.23 MB - 2 50 50"
 
 
 @pytest.mark.parametrize("paths", [1, 8, 30])
 def test_intervals_fit(paths: int) -> None:
-    line = interval_line(interval(paths, start=99_999_000_000_000, count=123_456_789_123))
+    long = interval(paths, start=99_999_000_000_000, count=123_456_789_123)
+    line = interval_line(long)
     assert len(line) <= WIDTH
     assert ("and 22 more" in line) == (paths == 30)
     assert len(HEAD) <= WIDTH
@@ -133,15 +138,19 @@ def test_what_became_of_fast_open_is_said() -> None:
 
 
 @pytest.mark.parametrize(
-    ("verdict", "received", "words"),
+    ("verdict", "fault", "received", "words"),
     [
-        ("reset", 0, "no data went either way: does a server run there?"),
-        ("reset", 10, "DATA DAMAGED OR MISSING"),
-        ("mptcp", 10, "DATA DAMAGED OR MISSING"),
+        ("reset", "cut_off", 0, "no data went either way: does a server run there?"),
+        ("reset", "cut_off", 10, f"CUT OFF: {FAULTS['cut_off']}"),
+        ("mptcp", "damaged", 10, f"DAMAGED: {FAULTS['damaged']}"),
+        ("mptcp", "unasked", 10, "against a source give --receive SIZE, or --send 0 --time S"),
+        ("reset", "interrupted", 10, "\ninterrupted"),
     ],
 )
-def test_a_client_that_lacks_data_says_which(verdict: str, received: int, words: str) -> None:
-    lacks = result(verdict=verdict, bytes=received, bytes_received=received, intact=False, paths=[])
+def test_a_client_that_lacks_data_says_why(verdict: str, fault: str, received: int, words: str) -> None:
+    lacks = result(
+        verdict=verdict, fault=fault, bytes=received, bytes_received=received, intact=False, paths=[]
+    )
     assert summary(lacks).endswith(words)
 
 

@@ -25,6 +25,7 @@ class Side:
     host: Any  # a Hosted that knows its specification, as the network asks for
     row: dict[str, Any] = field(default_factory=dict)
     intervals: list[Interval] = field(default_factory=list)
+    fault: str = ""  # the client's
 
 
 def by_hand(
@@ -34,17 +35,19 @@ def by_hand(
     client: ClientConfig | None = None,
     server: ServerConfig | None = None,
     every: int = SECOND,
+    stop_after: int | None = None,
     limit: int = 600 * SECOND,
     **asked: Any,
 ) -> tuple[Side, Side]:
-    """One connection until its end: both sides' rows and intervals."""
+    """One connection until its end: both sides' rows and intervals. `stop_after`: then comes Ctrl-C."""
     near, far = two_path().addresses("client"), two_path().addresses("server")
     client, server = client or ClientConfig(), server or ServerConfig()
     asked = {"send": None, "receive": None, **asked}
+    application = OneConnection((packed(near[0]), FIRST_PORT), (packed(far[0]), PORT), client, **asked)
     sides = (
         _side(
             HostSpec("client", "client", near, far, client=client),
-            OneConnection((packed(near[0]), FIRST_PORT), (packed(far[0]), PORT), client, **asked),
+            application if stop_after is None else _Impatient(application, stop_after),
             every,
         ),
         _side(
@@ -60,7 +63,30 @@ def by_hand(
     net.run(lambda: all(side.host.done for side in sides), limit)
     for side in sides:
         (side.row,) = side.host.rows()
+    sides[0].fault = application.fault
     return sides
+
+
+class _Impatient:
+    """A client whose user presses Ctrl-C at `moment`."""
+
+    def __init__(self, application: OneConnection, moment: int) -> None:
+        self._application = application
+        self._moment: int | None = moment
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._application, name)
+
+    def poll_timeout(self) -> int | None:
+        times = (self._application.poll_timeout(), self._moment)
+        return min((at for at in times if at is not None), default=None)
+
+    def handle_timeout(self, now: int, endpoint: Endpoint) -> None:
+        if self._moment is not None and now >= self._moment:
+            self._moment = None
+            self._application.stop(now, endpoint)
+        else:
+            self._application.handle_timeout(now, endpoint)
 
 
 def _side(spec: HostSpec, application: Application, every: int) -> Side:

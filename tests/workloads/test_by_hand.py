@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import pytest
 
@@ -56,6 +57,41 @@ def test_for_a_time(service: str, send: int | None) -> None:
     assert all(0.4 < (path.share or 0) < 0.6 for path in second.paths)
 
 
+def test_an_end_cut_short_has_sent_what_was_acknowledged() -> None:
+    """The send buffer takes a megabyte at once; at 20 Mbit/s half of it leaves in 200 ms."""
+    client, server = by_hand("sink", send=10_000_000, stop_after=SECOND // 5)
+    assert (client.row["verdict"], client.row["reason"], client.fault) == ("reset", "aborted", "interrupted")
+    assert client.row["bytes_sent"] <= server.row["bytes_received"] < 600_000
+    for side in (client, server):
+        adds_up(side)
+
+
+@pytest.mark.parametrize(
+    ("service", "asked", "fault"),
+    [
+        ("echo", {"send": 1000}, "none"),
+        ("sink", {"send": 1000, "receive": 1000, "patience": SECOND}, "missing"),
+        ("source", {"send": 100_000}, "unasked"),
+        ("source", {"send": 0, "receive": 1000}, "none"),
+    ],
+)
+def test_why_what_came_is_not_what_was_to_come(service: str, asked: dict[str, Any], fault: str) -> None:
+    client, _ = by_hand(service, **asked)
+    assert client.fault == fault
+    assert client.row["intact"] == (fault == "none")
+
+
+def test_a_short_rest_is_marked_and_an_idle_one_left_out() -> None:
+    client, server = by_hand("sink", lasts=2 * SECOND, overrides={"paths.*.delay": "5ms"})
+    for side in (client, server):
+        adds_up(side)
+        assert [one.short for one in side.intervals] == [
+            one.last and one.end - one.start < SECOND // 10 for one in side.intervals
+        ]
+    client, _ = by_hand("sink", send=400_000, every=SECOND // 5, overrides={"paths.*.bw": 10})
+    adds_up(client)
+
+
 def test_it_stops_sending_when_the_time_is_up() -> None:
     """What is acknowledged later is what the send buffer held: 1 MiB at 20 Mbit/s."""
     client, _ = by_hand("sink", lasts=2 * SECOND)
@@ -94,7 +130,7 @@ def test_a_loss_is_counted_in_the_interval_and_on_the_subflow_where_it_was() -> 
 def test_silence_still_makes_intervals_and_then_ends_it() -> None:
     client, server = by_hand("echo", send=0, lasts=5 * SECOND, patience=2 * SECOND, every=SECOND // 2)
     assert (client.row["verdict"], client.row["reason"]) == ("hang", "no_progress")
-    assert [one.end for one in client.intervals[:-1]] == [SECOND * tick // 2 for tick in (1, 2, 3, 4)]
+    assert [one.end for one in client.intervals] == [SECOND * tick // 2 for tick in (1, 2, 3, 4)]
     assert server.row["verdict"] == "reset"
     assert {path["ended"] for path in client.row["paths"]} == {"no_progress"}
     assert {path["ended"] for path in server.row["paths"]} <= {"rst_received", "fastclose_received"}
