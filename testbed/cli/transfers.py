@@ -10,7 +10,7 @@ import ipaddress
 from typing import TYPE_CHECKING, Any
 
 from testbed.cli.show import counted, table
-from testbed.workloads.one_connection import FAULTS
+from testbed.workloads import FAULTS
 
 if TYPE_CHECKING:
     from testbed.drive import Interval

@@ -22,17 +22,6 @@ if TYPE_CHECKING:
 
 PATIENCE = 60 * SECOND
 
-# Why what came is not what was to come; `testbed client` says it in these words.
-FAULTS = {
-    "none": "what was to come has come, byte for byte",
-    "interrupted": "the user ended the client before it was done",
-    "damaged": "what came differs from the pattern that both ends know",
-    "missing": "less came than --receive expects",
-    "cut_off": "the connection ended before all was sent, acknowledged and heard",
-    "unasked": "what came is neither what was sent (an echo) nor nothing (a sink); "
-    "against a source give --receive SIZE, or --send 0 --time S",
-}
-
 
 class OneConnection:
     """With Fast Open it first fetches a cookie, by a handshake that it breaks off.
@@ -91,7 +80,7 @@ class OneConnection:
 
     @property
     def fault(self) -> str:
-        """A word of FAULTS."""
+        """A word of outcome.py's FAULTS."""
         transfer = self._transfer
         if self.row is not None and self.row["intact"]:
             return "none"

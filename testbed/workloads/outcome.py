@@ -42,6 +42,18 @@ ROW_KEYS = (
 )
 
 
+# Why what came to a client by hand is not what was to come; `testbed client` says it in these words.
+FAULTS = {
+    "none": "what was to come has come, byte for byte",
+    "interrupted": "the user ended the client before it was done",
+    "damaged": "what came differs from the pattern that both ends know",
+    "missing": "less came than --receive expects",
+    "cut_off": "the connection ended before all was sent, acknowledged and heard",
+    "unasked": "what came is neither what was sent (an echo) nor nothing (a sink); "
+    "against a source give --receive SIZE, or --send 0 --time S",
+}
+
+
 @dataclass(slots=True)
 class RunOutcome:
     """`links` maps "NAME/forward" and "NAME/backward" to what `testbed.link.Direction.report` gives.

@@ -11,8 +11,8 @@ import pytest
 
 from testbed.cli.programs import _Report
 from testbed.cli.transfers import HEAD, WIDTH, interval_line, rate, size, summary
+from testbed.workloads import FAULTS
 from testbed.workloads.intervals import Interval, PathInterval
-from testbed.workloads.one_connection import FAULTS
 
 FOUR = (bytes((10, 0, 1, 1)), 61000), (bytes((10, 1, 1, 1)), 20080)
 LONG = "2001:db8:1111:2222:3333:4444:5555:6666"
