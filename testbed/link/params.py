@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from testbed.errors import UserError
+from testbed.link.boxes import BoxSpec
 from testbed.link.rules import parse_rule
 
 MILLISECOND = 1_000_000
@@ -24,6 +25,7 @@ class LinkParams:
     `reorder`: probability that a packet is held back `hold` longer, so that others overtake it.
     `duplicate`: probability that a packet arrives twice.
     `drops`: exact drops, see rules.py.
+    `boxes`: middleboxes that stand before all of this, see link.py.
     """
 
     rate: int | None = None
@@ -35,6 +37,7 @@ class LinkParams:
     duplicate: float = 0.0
     drops: tuple[str, ...] = ()
     hold: int = 5 * MILLISECOND
+    boxes: tuple[BoxSpec, ...] = ()
 
     def __post_init__(self) -> None:
         if self.rate is not None and self.rate <= 0:

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from testbed.errors import UserError
-from testbed.link import Direction, stream
+from testbed.link import WAYS, Link, Way
+from testbed.link import Packet as LinkPacket
 from testbed.mptcp.wire.segment import Segment, Undecodable, decode, encode
 from testbed.workloads import packed
 from testbed.workloads.host import Host
@@ -42,26 +43,27 @@ class SimPacket:
 
 
 class Wire:
-    """One direction of a link and the node at its end."""
+    """One direction of a link and the node at its end. `offer` is None where the whole link must be asked."""
 
-    __slots__ = ("link", "model", "offer", "way", "where_to")
+    __slots__ = ("link", "offer", "way", "where_to")
 
-    def __init__(self, link: str, way: str, model: Direction, where_to: Node) -> None:
+    def __init__(self, link: Link, way: Way, where_to: Node) -> None:
         self.link = link
         self.way = way
-        self.model = model
-        self.offer = model.offer
+        self.offer = link.directions[way].offer if link.plain else None
         self.where_to = where_to
 
 
 class Node:
-    """`host` is None on routers. `armed`: the earliest deadline that is on the event queue."""
+    """`host` is None on routers; `link` is there on none but the stand-in for a link that has deadlines.
+    `armed`: the earliest deadline that is on the event queue."""
 
-    __slots__ = ("addresses", "armed", "host", "name", "routes")
+    __slots__ = ("addresses", "armed", "host", "link", "name", "routes")
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.host: Host | None = None
+        self.link: Link | None = None
         self.addresses: frozenset[bytes] = frozenset()
         self.routes: dict[tuple[bytes, bytes], Wire | None] = {}
         self.armed: int | None = None
@@ -84,12 +86,15 @@ class Network:
         self._order = 0
         self.nodes = {node.name: Node(node.name) for node in plan.nodes}
         self.wires: dict[tuple[str, str], Wire] = {}
-        for link in plan.links:
-            ends = (("forward", link.forward, link.b.node), ("backward", link.backward, link.a.node))
-            for way, params, where_to in ends:
-                name = f"{link.name}/{way}"
-                model = Direction(name, params, stream(seed, link.name, way))
-                self.wires[link.name, way] = Wire(link.name, way, model, self.nodes[where_to])
+        self.links: list[Link] = []
+        self._clocks: dict[str, Node] = {}  # by link: what stands for it on the event queue
+        for each in plan.links:
+            link = Link(each.name, each.forward, each.backward, seed, _made, self._watch(each.name))
+            self.links.append(link)
+            clock = self._clocks[each.name] = Node(each.name)
+            clock.link = link
+            for way in WAYS:
+                self.wires[each.name, way] = Wire(link, way, self.nodes[each.end(way).node])
 
     def place(self, host: Host) -> None:
         """Puts a host on the node of its name."""
@@ -127,6 +132,10 @@ class Network:
             elif host is not None and now == node.armed:
                 node.armed = None
                 host.handle_timeout(now)
+            elif node.link is not None and now == node.armed:
+                node.armed = None
+                self._deliver(node.link, node.link.timeout(now))
+                continue
             else:
                 continue
             self._settle(node, host)
@@ -145,9 +154,12 @@ class Network:
             self._send(node, SimPacket(segment))
         deadline = host.poll_timeout()
         if deadline is not None and (node.armed is None or deadline < node.armed):
-            node.armed = deadline = max(deadline, now)
-            self._order += 1
-            heapq.heappush(self._queue, (deadline, self._order, node, None))
+            self._arm(node, max(deadline, now))
+
+    def _arm(self, node: Node, deadline: int) -> None:
+        node.armed = deadline
+        self._order += 1
+        heapq.heappush(self._queue, (deadline, self._order, node, None))
 
     def _pass_on(self, node: Node, packet: SimPacket) -> None:
         packet.hops += 1
@@ -168,15 +180,39 @@ class Network:
         if wire is None:
             self._lose(f"{node.name} has no route to {address_text(segment.dst)}")
             return
-        deliveries = wire.offer(self.now, packet)
-        if self._capture is not None:
-            cause = None if deliveries else wire.model.cause
-            self._capture(self.now, wire.link, wire.way, segment, cause)
-        for at, delivered in deliveries:
+        if wire.offer is None:
+            self._deliver(wire.link, wire.link.offer(self.now, wire.way, packet))
+            return
+        for at, delivered in wire.offer(self.now, packet):
             self._order += 1
             self.in_flight += 1
             assert isinstance(delivered, SimPacket)
             heapq.heappush(self._queue, (at, self._order, wire.where_to, delivered))
+
+    def _deliver(self, link: Link, deliveries: list[tuple[int, Way, LinkPacket]]) -> None:
+        """What a whole link lets out, at either end; and its next deadline."""
+        for at, way, delivered in deliveries:
+            self._order += 1
+            self.in_flight += 1
+            assert isinstance(delivered, SimPacket)
+            heapq.heappush(self._queue, (at, self._order, self.wires[link.name, way].where_to, delivered))
+        deadline = link.deadline()
+        clock = self._clocks[link.name]
+        if deadline is not None and (clock.armed is None or deadline < clock.armed):
+            self._arm(clock, max(deadline, self.now))
+
+    def _watch(self, link: str) -> Callable[[int, Way, LinkPacket, str | None], None] | None:
+        """Tells the capture what enters a link, and what becomes of it there."""
+        capture = self._capture
+        if capture is None:
+            return None
+
+        def watch(now: int, way: Way, packet: LinkPacket, cause: str | None) -> None:
+            segment = packet.segment()
+            assert segment is not None
+            capture(now, link, way, segment, cause)
+
+        return watch
 
     def _route(self, node: Node, source: bytes, destination: bytes) -> Wire | None:
         hop = self._plan.next_hop(node.name, address_text(source), address_text(destination))
@@ -184,3 +220,8 @@ class Network:
 
     def _lose(self, why: str) -> None:
         self.lost[why] = self.lost.get(why, 0) + 1
+
+
+def _made(way: Way, segment: Segment) -> SimPacket:
+    """A packet of what a middlebox made."""
+    return SimPacket(segment)

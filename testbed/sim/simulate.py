@@ -63,7 +63,7 @@ def make_host(spec: HostSpec) -> Host:
 
 
 def _outcome(network: Network, hosts: list[Host], specs: tuple[HostSpec, ...]) -> RunOutcome:
-    links = {wire.model.name: wire.model.report() for wire in network.wires.values()}
+    links = {name: report for link in network.links for name, report in link.report().items()}
     return RunOutcome(
         rows=[row for host in hosts for row in host.rows()],
         counters={host.name: dict(sorted(host.counters().items())) for host in hosts},

@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from testbed.drive.fidelity import LatenessMeter, ResourceMeter
+from testbed.drive.frames import is_housekeeping
 from testbed.drive.host import within
 from testbed.drive.stop import Stop
 from testbed.drive.timer import Timer, ask_for_exact_timers
-from testbed.drive.wires import is_housekeeping
 from testbed.mptcp.config import ClientConfig, ServerConfig, TcpConfig
 from testbed.workloads import HostSpec
 from testbed.workloads.serving import CHUNK, MOST_HELD, SERVICES, Echo, Http, Source, pattern
