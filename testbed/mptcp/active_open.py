@@ -17,14 +17,15 @@ from testbed.mptcp.tcp.tcb import Tcb
 
 def active_open(
     context: Context,
+    now: int,
     jar: SynCookieJar,
     number: int,
     local: tuple[bytes, int],
     remote: tuple[bytes, int],
     config: ClientConfig,
 ) -> Connection:
-    offset = jar.timestamp_offset(FourTuple(local, remote))
-    tcb = Tcb(config.tcp, local, remote, context.random(4), offset)
+    tuple_ = FourTuple(local, remote)
+    tcb = Tcb(config.tcp, local, remote, jar.isn(now, tuple_), jar.timestamp_offset(tuple_))
     tcb.move(State.SYN_SENT)
     tcb.syn_due = True
     conn = Connection(number, "client", context, tcb, config.profile, config.mptcp, config.paths)

@@ -109,7 +109,7 @@ class Endpoint:
         key = (local[0], local[1], remote[0], remote[1])
         if self._table.find(key) is not None:
             raise ValueError(f"ports {local[1]} -> {remote[1]} are in use between these addresses")
-        conn = active_open(self._context, self._jar, self._table.next_number(), local, remote, config)
+        conn = active_open(self._context, now, self._jar, self._table.next_number(), local, remote, config)
         if config.fast_open or only_cookie:
             conn.fast_open = Opening(self._cookies, only_cookie, config.fast_open_pauses)
         self._table.add(key, conn, conn.first)
@@ -193,7 +193,9 @@ class Endpoint:
         """Take one segment from the network. Never raises, whatever is in it."""
         key = (segment.dst, segment.dport, segment.src, segment.sport)
         found = self._table.find(key)
+        before = None  # on the same ports, in TIME-WAIT
         if found is not None and yields_to(found[1], segment):
+            before = found[1].tcb
             self._table.remove(*found)
             found = None
         if found is not None:
@@ -206,6 +208,8 @@ class Endpoint:
             return
         if segment.flags & (SYN | ACK | FIN) == SYN:
             self._syn(listener, key, now, segment)
+            if before is not None and (begun := self._table.find(key)) is not None:
+                begun[1].tcb.begin_behind(before)
         elif listener is None:
             self._context.answer_reset(segment)
         elif segment.flags & ACK:
@@ -268,7 +272,7 @@ class Endpoint:
                 join_cookies.answer(self._joins, listener, context, conn, option, here, now, segment)
             )
             return
-        tcb = tcb_for_syn(conn.config, self._jar, context, now, segment)
+        tcb = tcb_for_syn(conn.config, self._jar, now, segment)
         self._table.add(key, conn, join.accept(conn, tcb, option, here, context.random(4)))
         self._touch(conn, now)
 
@@ -311,7 +315,7 @@ class Endpoint:
                 continue
             tuple_ = FourTuple((wanted.local, local), (wanted.remote, wanted.port))
             offset = self._jar.timestamp_offset(tuple_)
-            tcb = Tcb(conn.config, tuple_.local, tuple_.remote, self._context.random(4), offset)
+            tcb = Tcb(conn.config, tuple_.local, tuple_.remote, self._jar.isn(now, tuple_), offset)
             sub = join.begin(conn, tcb, wanted)
             self._table.add((*tuple_.local, *tuple_.remote), conn, sub)
 

@@ -18,6 +18,7 @@ from testbed.mptcp.reasons import Reason
 from testbed.mptcp.receiving import deliver, deliver_at_once
 from testbed.mptcp.subflow import Subflow
 from testbed.mptcp.tcp.arrive import Arrival, segment_arrives
+from testbed.mptcp.tcp.handshake import read_syn_options
 from testbed.mptcp.tcp.state import State
 from testbed.mptcp.wire import (
     ACK,
@@ -36,6 +37,7 @@ from testbed.mptcp.wire import (
     RemoveAddr,
     Segment,
 )
+from testbed.mptcp.wire.sequence import seq_diff
 
 
 @dataclass(slots=True)
@@ -138,6 +140,10 @@ def _reset_by_peer(conn: Connection, sub: Subflow, now: int, signals: Signals) -
     if signals.fastclose is not None and signals.fastclose.receiver_key == conn.local_key:
         conn.context.count("MPFastcloseRx")
         conn.closed_by_peer(now, sub)
+    elif sub.tcb.state is State.TIME_WAIT:
+        # Departs from RFC 1337 §3 because it may be the answer to our ACK of a new SYN that did not look
+        # new. RFC 9293 §3.10.7.4 and Linux obey it, too.
+        sub.tcb.move(State.CLOSED)
     else:
         conn.lose(now, sub, Reason.RST_RECEIVED)
 
@@ -243,7 +249,14 @@ def _fin_arrived(conn: Connection, sub: Subflow, now: int) -> None:
 
 
 def yields_to(sub: Subflow, segment: Segment) -> bool:
-    """Whether a new SYN may take over the ports of a subflow in TIME-WAIT (RFC 9293 §3.10.7.4)."""
+    """Whether a new SYN may take over the ports of a subflow in TIME-WAIT (RFC 9293 §3.10.7.4): its
+    timestamp tells, and only where that does not its sequence number (RFC 6191 §2)."""
     tcb = sub.tcb
-    is_plain_syn = segment.flags & (SYN | ACK | RST | FIN) == SYN
-    return tcb.state is State.TIME_WAIT and is_plain_syn and tcb.peer_offset(segment.seq) >= tcb.rcv_nxt
+    if tcb.state is not State.TIME_WAIT or segment.flags & (SYN | ACK | RST | FIN) != SYN:
+        return False
+    timestamp = read_syn_options(segment).timestamp
+    if timestamp is not None and tcb.config.timestamps:
+        newer = seq_diff(timestamp, tcb.ts_recent) if tcb.ts_on else 1
+        if newer:
+            return newer > 0
+    return tcb.peer_offset(segment.seq) >= tcb.rcv_nxt

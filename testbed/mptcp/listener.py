@@ -104,7 +104,7 @@ def open_half(listener: Listener, context: Context, number: int, now: int, segme
     config = listener.config
     option = find_capable(segment.options)
     profile = profile_of_syn(option, config)
-    tcb = tcb_for_syn(config.tcp, listener.jar, context, now, segment)
+    tcb = tcb_for_syn(config.tcp, listener.jar, now, segment)
     conn = Connection(number, "server", context, tcb, profile, config.mptcp, config.paths)
     conn.lost_third_ack = config.mptcp.lost_third_ack
     if profile is Profile.TCP:
@@ -124,10 +124,10 @@ def open_half(listener: Listener, context: Context, number: int, now: int, segme
     return conn
 
 
-def tcb_for_syn(config: TcpConfig, jar: SynCookieJar, context: Context, now: int, segment: Segment) -> Tcb:
+def tcb_for_syn(config: TcpConfig, jar: SynCookieJar, now: int, segment: Segment) -> Tcb:
     """In SYN-RECEIVED, its SYN/ACK due (RFC 9293 §3.10.7.2)."""
     tuple_ = four_tuple(segment)
-    tcb = Tcb(config, tuple_.local, tuple_.remote, context.random(4), jar.timestamp_offset(tuple_))
+    tcb = Tcb(config, tuple_.local, tuple_.remote, jar.isn(now, tuple_), jar.timestamp_offset(tuple_))
     tcb.irs = segment.seq
     agree(tcb, read_syn_options(segment), now)
     tcb.snd_wnd = tcb.max_snd_wnd = segment.window

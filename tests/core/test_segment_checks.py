@@ -158,21 +158,6 @@ def test_mp_tcprst_without_rst_is_ignored() -> None:
     still_works(pair)
 
 
-def test_a_new_syn_takes_over_time_wait() -> None:
-    """RFC 9293 §3.10.7.4: a SYN beyond what was received opens a new connection on the same ports."""
-    pair = pair_of(Profile.V1)
-    number = pair.establish()
-    pair.server.close()
-    pair.run(until=lambda: pair.client.finished())
-    pair.client.close()
-    pair.run(until=lambda: pair.server.closed() is not None and pair.client.closed(number) is not None)
-    syn = pair.segments("up")[0]
-    last = pair.segments("up")[-1]
-    again = replace(syn, seq=last.seq + 70_000 & 0xFFFF_FFFF)
-    (answer,) = answers(pair, again)
-    assert answer.flags == SYN | ACK
-
-
 def test_options_that_vanish_end_a_confirmed_connection() -> None:
     """Single subflow, MPTCP confirmed: acknowledgements without DATA_ACK in a row (RFC 8684 §3.7)."""
     gone = False

@@ -1,8 +1,9 @@
 """SYN cookies: a SYN/ACK's sequence number that carries all the state a server needs.
 
-Decides the cookie, the MPTCP key that goes with it, and what an ACK must bring back. Keeps no state
-but its secrets. Layout as in Linux: a per-tuple hash plus the client's ISN, a minute counter in the top
-byte, the MSS index in the low 24 bits; window scale and SACK ride in the low 6 bits of the timestamp.
+Decides the cookie, the MPTCP key that goes with it, and what an ACK must bring back; any other ISN, too.
+Keeps no state but its secrets. Layout as in Linux: a per-tuple hash plus the client's ISN, a minute counter
+in the top byte, the MSS index in the low 24 bits; window scale and SACK ride in the low 6 bits of the
+timestamp.
 Read first: RFC 4987 §3.6, draft-paasch-mptcp-syncookies-02 §2 and §3.1.1 (the verifiable key).
 """
 
@@ -17,6 +18,7 @@ from testbed.mptcp.tcp.handshake import SynOptions
 from testbed.mptcp.wire.sequence import MASK32
 
 COUNTER_PERIOD = 60 * SECOND
+ISN_TICK = 4_000  # ns, RFC 9293 §3.4.1
 MAX_AGE = 2  # counter steps: a cookie lives 60 to 120 s
 MSS_TABLE = (536, 1300, 1440, 1460)
 MSS_TABLE_V6 = (1220, 1420, 1440, 8940)
@@ -71,10 +73,11 @@ class _Secret:
 class SynCookieJar:
     """`secret` alone makes two jars interchangeable. `rotate` keeps the one before for checking."""
 
-    __slots__ = ("_secrets",)
+    __slots__ = ("_isn", "_secrets")
 
     def __init__(self, secret: bytes) -> None:
-        self._secrets = [_Secret(secret)]
+        self._isn = _Secret(secret)
+        self._secrets = [self._isn]
 
     def rotate(self, secret: bytes) -> None:
         self._secrets = [_Secret(secret), self._secrets[0]]
@@ -113,6 +116,12 @@ class SynCookieJar:
                     key = secret.key(four_tuple, cookie, version)
                     return Remembered(table[index], key, secret.timestamp_offset(four_tuple))
         return None
+
+    def isn(self, now: int, four_tuple: FourTuple) -> int:
+        """Of a connection that is not begun by a cookie: a clock with an origin of its own for each
+        four-tuple (RFC 6528 §3). Its secret is never rotated, or the same ports could begin behind where
+        they ended."""
+        return (now // ISN_TICK + self._isn.hash(b"I", four_tuple.pack(), 0)) & MASK32
 
     def timestamp_offset(self, four_tuple: FourTuple) -> int:
         """Origin of a connection's timestamp clock: recomputable, so that a cookie needs not keep it."""

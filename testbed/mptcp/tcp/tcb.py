@@ -19,7 +19,7 @@ from testbed.mptcp.tcp.rtt import RttEstimator
 from testbed.mptcp.tcp.scoreboard import Scoreboard
 from testbed.mptcp.tcp.state import MAY_SEND_DATA, MOVES, State
 from testbed.mptcp.wire.options import MAX_OPTION_BYTES
-from testbed.mptcp.wire.sequence import MASK32, seq_diff
+from testbed.mptcp.wire.sequence import MASK32, seq_diff, seq_lt
 
 DEFAULT_MSS = 536  # RFC 9293 §3.7.1 (SHLD-5); 1220 for IPv6
 DEFAULT_MSS_V6 = 1220
@@ -206,6 +206,13 @@ class Tcb:
 
     def wire_seq(self, offset: int) -> int:
         return (self.iss + offset) & MASK32
+
+    def begin_behind(self, earlier: Tcb) -> None:
+        """On the ports of one in TIME-WAIT the ISN lies beyond all that was sent (RFC 9293 §3.6.1): a fast
+        connection is ahead of the clock. No cookie's, which must come back as it is."""
+        least = earlier.wire_seq(earlier.snd_nxt)
+        if seq_lt(self.iss, least):
+            self.iss = least
 
     def wire_ack(self) -> int:
         return (self.irs + self.reassembly.next) & MASK32
