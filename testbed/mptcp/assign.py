@@ -16,7 +16,7 @@ from testbed.mptcp.option_space import frame_room, payload_room
 from testbed.mptcp.reinject import arm_data_timer, holder_of_left_edge, late_elsewhere, penalize
 from testbed.mptcp.sched import Candidate, eligible
 from testbed.mptcp.subflow import Carried, Subflow
-from testbed.mptcp.tcp.output import room_for_new
+from testbed.mptcp.tcp.output import after_idle, room_for_new
 from testbed.mptcp.wire.checksum import dss_checksum, residue
 
 LARGEST = 1 << 30
@@ -29,6 +29,8 @@ def assign(conn: Connection, now: int) -> None:
     ready = usable(conn)
     if not ready:
         return
+    for sub in ready:
+        after_idle(sub.tcb, now)
     if sender.again:
         _once_more(conn, ready, now)
     if conn.scheduler.duplicates and len(ready) > 1:

@@ -107,6 +107,19 @@ def test_a_timeout_leaves_one_segment_and_lowers_ssthresh_once(name: str) -> Non
 
 
 @EVERY
+def test_a_pause_halves_the_window_for_each_timeout_down_to_the_initial_one(name: str) -> None:
+    """RFC 5681 §4.1; ssthresh remembers three quarters."""
+    for timeouts, left in ((1, 32), (2, 16), (3, 10), (3_000, 10)):
+        cc = avoiding(name, 64 * MSS)
+        cc.ssthresh = 20 * MSS
+        cc.on_idle(timeouts)
+        assert (cc.cwnd, cc.ssthresh) == (left * MSS, 48 * MSS)
+    cc.cwnd = 4 * MSS
+    cc.on_idle(1)
+    assert cc.cwnd == 4 * MSS
+
+
+@EVERY
 def test_a_penalty_halves_down_to_two_segments(name: str) -> None:
     cc = avoiding(name)
     cc.penalize()

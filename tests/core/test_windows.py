@@ -11,6 +11,7 @@ from testbed.mptcp.config import ClientConfig, Profile, ServerConfig, SynCookies
 from testbed.mptcp.reasons import Verdict
 from testbed.mptcp.wire import Segment
 from tests.core.boxes import is_synack, pair_of
+from tests.core.multipath import multipath, open_subflows, transfer
 from tests.pair import MILLISECOND, SECOND, Pair
 
 
@@ -109,3 +110,31 @@ def test_the_window_moves_by_segments(profile: Profile) -> None:
     edges = sorted({(one.ack + one.window) & 0xFFFF_FFFF for one in pair.segments("down")[before:]})
     assert len(edges) > 3
     assert all(later - earlier >= 1_300 for earlier, later in pairwise(edges))
+
+
+@pytest.mark.parametrize("chatter", [False, True])
+def test_a_pause_ends_in_no_burst(chatter: bool) -> None:
+    """Each subflow begins again with its initial window (RFC 5681 §4.1), whatever the peer says meanwhile;
+    a short pause costs only a part."""
+    pair = multipath(2)
+    open_subflows(pair)
+    transfer(pair, bytes(2_000_000))
+    pair.run(until=pair.now + SECOND)
+
+    def windows() -> list[int]:
+        return [sub.cwnd for sub in pair.client.report().paths]
+
+    before = max(windows())
+    assert before > 100 * 1460
+    pair.client.send(b"?")
+    assert before / 40 < max(windows()) < before  # a second later
+    pair.run(until=pair.now + 500 * MILLISECOND)
+    for _ in range(40):
+        if chatter:
+            pair.server.send(b"!")
+        pair.run(until=pair.now + 70 * MILLISECOND)
+    began = pair.now
+    pair.client.send(bytes(800_000))
+    burst = [one.segment for one in pair.crossings if one.way == "up" and one.time == began]
+    assert len(burst) <= 20
+    assert max(windows()) == 14_600

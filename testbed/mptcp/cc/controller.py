@@ -39,6 +39,9 @@ class Controller(Protocol):
     def on_timeout(self, flight: int, again: bool, now: int) -> None:
         """The RTO fired: cwnd is one segment. `again`: for the same data, so ssthresh stays."""
 
+    def on_idle(self, timeouts: int) -> None:
+        """Nothing was sent or outstanding for so many RTOs: cwnd says little about the path now."""
+
     def penalize(self) -> None:
         """This subflow holds the whole connection up: halve cwnd, to 2 MSS at least, and go on from there
         slowly."""

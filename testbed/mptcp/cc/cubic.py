@@ -51,6 +51,14 @@ class Cubic(Window):
         self._w_max = self._last = None
         super().on_timeout(flight, again, now)
 
+    def on_idle(self, timeouts: int) -> None:
+        """The window of before is a place to return to."""
+        before = self.cwnd
+        super().on_idle(timeouts)
+        if self.cwnd < before and self.ssthresh != NO_THRESHOLD:
+            self._w_max = max(self._w_max or 0, before)
+            self._last = None
+
     def penalize(self) -> None:
         """No loss, so no place to return to: from here on, flat."""
         super().penalize()

@@ -17,7 +17,7 @@ SLOW_START_SEGMENTS = 8  # RFC 9406 §4.3: L of a sender that does not pace
 
 
 class Window:
-    __slots__ = ("cwnd", "group", "mss", "recovering", "srtt", "ssthresh")
+    __slots__ = ("cwnd", "group", "initial", "mss", "recovering", "srtt", "ssthresh")
 
     meaning: ClassVar[str]
     source: ClassVar[str]
@@ -27,8 +27,8 @@ class Window:
     ) -> None:
         """`initial_window` in segments; one segment after a lost SYN or SYN/ACK (RFC 5681 §3.1)."""
         self.mss = mss
-        upper = initial_window * mss
-        self.cwnd = mss if lost_syn else min(upper, max(2 * mss, initial_window * 1460))
+        self.initial = min(initial_window * mss, max(2 * mss, initial_window * 1460))
+        self.cwnd = mss if lost_syn else self.initial
         self.ssthresh = NO_THRESHOLD
         self.srtt: int | None = None  # None: nothing was acknowledged yet
         self.recovering = False
@@ -62,6 +62,13 @@ class Window:
             self.ssthresh = self._reduced(flight)
         self.cwnd = self.mss
         self.recovering = False
+
+    def on_idle(self, timeouts: int) -> None:
+        """Departs from RFC 5681 §4.1 because a short pause makes little of the window untrue: half of it
+        for each timeout, not all at once. ssthresh remembers where it was."""
+        if self.cwnd > self.initial:
+            self.ssthresh = max(self.ssthresh, self.cwnd * 3 // 4)
+            self.cwnd = max(self.cwnd >> timeouts, self.initial)
 
     def penalize(self) -> None:
         """Ends slow start, too: else the window is back a round trip later."""

@@ -53,6 +53,13 @@ def room_for_new(tcb: Tcb, queued: int, most: int) -> int:
     return count if count * 2 >= tcb.max_snd_wnd else 0
 
 
+def after_idle(tcb: Tcb, now: int) -> None:
+    """Before new data is committed: what the window lost while there was none (RFC 5681 §4.1)."""
+    if tcb.snd_una >= tcb.snd_end and (timeouts := (now - tcb.sent_at - 1) // tcb.rtt.rto) > 0:
+        tcb.sent_at += timeouts * tcb.rtt.rto
+        tcb.cc.on_idle(timeouts)
+
+
 def next_span(tcb: Tcb, most: Callable[[int], int], now: int) -> Span | None:
     """The next segment to send, or None. `most(offset)` is how much one segment may carry from there.
 
@@ -139,6 +146,7 @@ def span_sent(tcb: Tcb, now: int, span: Span) -> None:
         tcb.snd_nxt = end
         if tcb.timed is None:
             tcb.timed = (end, now)
+    tcb.sent_at = now
     if tcb.recovery.phase is not Phase.OPEN:
         tcb.recovery.sent(end - span.offset, again, now)
     if tcb.rto_at is None:

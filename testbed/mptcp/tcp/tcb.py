@@ -88,6 +88,7 @@ class Tcb:
         "rtt",
         "sack_blocks",
         "sack_on",
+        "sent_at",
         "snd_end",
         "snd_nxt",
         "snd_una",
@@ -163,6 +164,7 @@ class Tcb:
         self.group: Group | None = None  # the connection's controllers, for coupled congestion control
         self.cc = CONTROLLERS[config.congestion](self.mss, config.initial_window)
         self.rto_at: int | None = None
+        self.sent_at = 0  # the last time that data left; idle time that was reacted to does not count
         self.timed: tuple[int, int] | None = None  # (end offset, sent at) of the segment being timed
         self.persist_at: int | None = None
         self.persist_count = 0
