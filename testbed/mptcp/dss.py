@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from testbed.mptcp import events
 from testbed.mptcp.connection import Connection, Mode
-from testbed.mptcp.fallback import Action, Observation
+from testbed.mptcp.fallback import Observation
 from testbed.mptcp.mapping import Mapping
 from testbed.mptcp.observe import observe
 from testbed.mptcp.reinject import data_acknowledged
 from testbed.mptcp.subflow import Subflow
 from testbed.mptcp.tcp.arrive import Arrival
 from testbed.mptcp.wire import ACK, Dss, Segment
+from testbed.mptcp.wire.checksum import dss_checksum, same_checksum
 from testbed.mptcp.wire.sequence import MASK32, dsn_diff, promote, seq_diff
 
 
@@ -33,16 +34,41 @@ def take_dss(conn: Connection, sub: Subflow, now: int, segment: Segment, dss: Ds
         conn.context.count("InfiniteMapRx")
         observe(conn, now, sub, Observation.INFINITE_MAPPING)
         return
-    length = dss.length
-    if dss.data_fin:
-        length -= 1  # the DATA_FIN is the mapping's last octet (RFC 8684 §3.3.3)
-        if not conn.receiver.ends_at(data + length, conn.config.receive_buffer):
-            conn.context.count("DSSNotMatching")
-        conn.fin_ack_due = True  # acknowledged even when seen before: our DATA_ACK may be lost
+    length = dss.length - dss.data_fin  # the DATA_FIN is the mapping's last octet (RFC 8684 §3.3.3)
     if length > 0:
         ssn = _ssn_offset(sub, dss.ssn)
         # A DATA_FIN counts in the length that is checksummed, but has no byte on the subflow.
         add_mapping(conn, sub, now, Mapping(ssn, data, length, dss.checksum, with_fin=dss.data_fin))
+        if sub.lost or conn.mode is not Mode.MPTCP:
+            return
+    elif not _lone_fin_counts(conn, sub, now, dss, data):
+        return
+    if dss.data_fin:
+        later = length and conn.checksum  # it counts when its data's checksum is known (receiving.py)
+        if not later and not conn.receiver.ends_at(data + length, conn.config.receive_buffer):
+            conn.context.count("DSSNotMatching")
+        conn.fin_ack_due = True  # acknowledged even when seen before: our DATA_ACK may be lost
+
+
+def _lone_fin_counts(conn: Connection, sub: Subflow, now: int, dss: Dss, data: int) -> bool:
+    """A DATA_FIN without data has a checksum over its numbers alone (RFC 8684 §3.3.3)."""
+    if not _checksum_as_agreed(conn, sub, now, dss.checksum):
+        return False
+    expected = dss_checksum(conn.peer_dsn(data), dss.ssn, dss.length, 0)
+    if not conn.checksum or dss.checksum is None or same_checksum(expected, dss.checksum):
+        return True
+    conn.context.count("DataCsumErr")
+    observe(conn, now, sub, Observation.CHECKSUM_WRONG, data)
+    return False
+
+
+def _checksum_as_agreed(conn: Connection, sub: Subflow, now: int, checksum: int | None) -> bool:
+    """There where it was negotiated, absent where not; False when MPTCP ends over that, here or at all."""
+    if conn.checksum and checksum is None:
+        observe(conn, now, sub, Observation.CHECKSUM_MISSING)
+    elif not conn.checksum and checksum is not None:
+        observe(conn, now, sub, Observation.CHECKSUM_UNEXPECTED)
+    return not sub.lost and conn.mode is Mode.MPTCP
 
 
 def _ssn_offset(sub: Subflow, ssn: int) -> int:
@@ -52,15 +78,7 @@ def _ssn_offset(sub: Subflow, ssn: int) -> int:
 
 
 def add_mapping(conn: Connection, sub: Subflow, now: int, mapping: Mapping) -> None:
-    if conn.checksum and mapping.checksum is None:
-        observe(conn, now, sub, Observation.CHECKSUM_MISSING)
-    elif (
-        not conn.checksum
-        and mapping.checksum is not None
-        and (observe(conn, now, sub, Observation.CHECKSUM_UNEXPECTED).action is Action.RESET)
-    ):
-        return
-    if sub.lost or conn.mode is not Mode.MPTCP:
+    if not _checksum_as_agreed(conn, sub, now, mapping.checksum):
         return
     if not conn.checksum and mapping.checksum is not None:
         mapping = Mapping(mapping.ssn, mapping.data, mapping.length, None, with_fin=mapping.with_fin)

@@ -48,7 +48,11 @@ def deliver(conn: Connection, sub: Subflow, now: int) -> None:
         if mapping.checksum is not None and conn.mode is Mode.MPTCP:
             if have < left:
                 break  # a checksum covers its whole mapping
-            if not _checksum_holds(conn, sub, mapping):
+            if _checksum_holds(conn, sub, mapping):
+                end = mapping.data_at(pending.start) + left
+                if mapping.with_fin and not conn.receiver.ends_at(end, conn.config.receive_buffer):
+                    conn.context.count("DSSNotMatching")
+            else:
                 conn.context.count("DataCsumErr")
                 seen = observe(conn, now, sub, Observation.CHECKSUM_WRONG, mapping.data)
                 if seen.action is Action.RESET:

@@ -309,7 +309,9 @@ def test_a_data_fin_does_not_outlive_mptcp(profile: Profile) -> None:
     """Noted before the peer fell back, it would cut the plain stream that follows."""
     pair = checked(profile)
     segment = last_of(pair)
-    pair.deliver(pair.server, replace(segment, options=(*segment.options, data_fin(pair, 1_003))))
+    checksum = dss_checksum(dsn(pair, 1_003), 0, 1, 0)
+    fin = replace(data_fin(pair, 1_003), checksum=checksum)
+    pair.deliver(pair.server, replace(segment, options=(*segment.options, fin)))
     infinite = mapping(pair, 1_001, 1_001, 0, checksum=0)
     plain = replace(segment, payload=b"0123456789", options=(*segment.options, infinite))
     pair.deliver(pair.server, plain)

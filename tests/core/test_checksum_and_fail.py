@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from testbed.mptcp.config import ClientConfig, MptcpConfig, Profile, ServerConfig
+from testbed.mptcp.keys import token_and_idsn
 from testbed.mptcp.reasons import Reason, Verdict
 from testbed.mptcp.wire import RST, SYN, Dss, MpCapable, MpFail, MpJoinSyn, MpTcpRst, Segment
+from testbed.mptcp.wire.checksum import dss_checksum, residue
 from tests.core.boxes import KEYS_LATER, MPTCP, Rewrite, changing, exchange, find, onward, option, pair_of
-from tests.core.multipath import CLIENT, SERVER
+from tests.core.multipath import CLIENT, SERVER, closed_subflows, forged, multipath, open_subflows
 from tests.pair import MILLISECOND, PORT, SECOND, Pair, Side
 
 
@@ -234,3 +236,62 @@ def test_mp_fail_without_checksums_is_taken_at_its_word(profile: Profile) -> Non
     pair.run(until=lambda: pair.server.received() == b"q" * 300)
     pair.deliver(pair.server, onward(pair, "up", MpFail(0)))
     assert pair.server.report().reason is Reason.MP_FAIL_RECEIVED
+
+
+def with_data_fin(payload: bytes, checksum: int | None, agreed: bool = True) -> Pair:
+    """Two subflows; on the second the server has just heard the client's DATA_FIN, behind `payload`.
+    `checksum`: what is added to the right one, None for no checksum at all."""
+    mptcp = MptcpConfig(checksum=agreed)
+    pair = multipath(2, client={"mptcp": mptcp}, server={"mptcp": mptcp})
+    open_subflows(pair)
+    capable = find(pair, "up", MpCapable)[1]
+    assert capable.sender_key is not None
+    dsn = token_and_idsn(capable.sender_key, True)[1] + 2  # behind b"?"
+    ssn, length = (1 if payload else 0), len(payload) + 1
+    if checksum is not None:
+        checksum = (dss_checksum(dsn, ssn, length, residue(payload)) + checksum) & 0xFFFF
+    acked = find(pair, "up", Dss)[-1].data_ack
+    fin = Dss(acked, True, dsn, True, ssn, length, checksum, data_fin=True)
+    pair.deliver(pair.server, forged(pair, "up", 2, fin, payload=payload))
+    return pair
+
+
+@pytest.mark.parametrize("payload", [b"", b"the last bytes"])
+@pytest.mark.parametrize(
+    ("checksum", "agreed", "reason"),
+    [
+        (0, True, None),
+        (1, True, Reason.CHECKSUM_FAILED),
+        (None, True, Reason.CHECKSUM_MISSING),
+        (0, False, Reason.CHECKSUM_UNEXPECTED),
+        (None, False, None),
+    ],
+)
+def test_the_checksum_of_a_data_fin(
+    payload: bytes, checksum: int | None, agreed: bool, reason: Reason | None
+) -> None:
+    """Looked at before it ends the stream, also behind data (RFC 8684 §3.3.1, §3.3.3)."""
+    pair = with_data_fin(payload, checksum, agreed)
+    assert pair.server.finished() is (reason is None)
+    assert pair.server.received() == b"?" + (payload if reason is None else b"")
+    assert [one.reason for one in closed_subflows(pair.server)] == ([] if reason is None else [reason])
+    if reason is not None:
+        pair.client.send(b"more")
+        pair.client.close()
+        pair.run(until=pair.server.finished, limit=10 * SECOND)
+        assert pair.server.received() == b"?more"
+
+
+@pytest.mark.parametrize("profile", MPTCP)
+def test_a_data_fin_that_is_always_wrong_on_the_only_subflow(profile: Profile) -> None:
+    """MP_FAIL, and plain TCP ends the stream."""
+    spoil = changing(Dss, lambda way, segment, one: way == "up" and one.data_fin, checksum=0x1234)
+    pair = checked(profile, spoil)
+    pair.establish()
+    pair.client.send(b"q" * 300)
+    pair.run(until=lambda: pair.server.received() == b"q" * 300)
+    pair.client.close()
+    pair.run(until=pair.now + 5 * SECOND)
+    assert pair.server.finished()
+    end_cleanly(pair)
+    assert pair.server.report().reason is Reason.CHECKSUM_FAILED
