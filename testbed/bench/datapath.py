@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from testbed.bench.linux import available
-from testbed.bench.turns import Transfer, Turns, transfer
+from testbed.bench.turns import LEAST_EXPECTED, LEAST_SIZE, Transfer, Turns, transfer
 from testbed.errors import UserError
 from testbed.net import Lab
 from testbed.plan import load_topology, plan_from
@@ -32,8 +32,9 @@ class Arguments:
             raise UserError(f"--rounds {self.rounds}: 1 or more is expected")
         if not 1 <= self.paths <= 8:
             raise UserError(f"--paths {self.paths}: 1 to 8 is expected")
-        if min(self.size, self.own_size) < 1 << 16:
-            raise UserError("a transfer that says anything has 64 kB or more")
+        for option, size in (("--size", self.own_size), ("--linux-size", self.size)):
+            if size < LEAST_SIZE:
+                raise UserError(f"{option} {size}: {LEAST_EXPECTED}")
 
 
 @dataclass

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Self
 
 from testbed.bench.linux import available
-from testbed.bench.turns import Turns, transfer
+from testbed.bench.turns import LEAST_EXPECTED, LEAST_SIZE, Turns, transfer
 from testbed.errors import UserError
 from testbed.net import Lab
 from testbed.plan import NetPlan, load_topology, plan_from, with_overrides
@@ -36,8 +36,8 @@ class Arguments:
     def __post_init__(self) -> None:
         if self.rounds < 1:
             raise UserError(f"--rounds {self.rounds}: 1 or more is expected")
-        if self.size < 1 << 16:
-            raise UserError("a transfer that says anything has 64 kB or more")
+        if self.size < LEAST_SIZE:
+            raise UserError(f"--size {self.size}: {LEAST_EXPECTED}")
 
     @classmethod
     def of(cls, rounds: int, size: int, sets: Sequence[str], dies: str) -> Self:

@@ -18,6 +18,8 @@ from testbed.bench.end import Report, Task
 from testbed.errors import RunFailed
 from testbed.net import Lab
 
+LEAST_SIZE = 1 << 16  # bytes
+LEAST_EXPECTED = "64KiB or more is expected: less says nothing"
 NOTHING_WITHIN = 300.0  # seconds for one transfer; the sizes are bounded
 
 

@@ -6,6 +6,7 @@ none of these shows a traceback. Holds no logic.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 
 from testbed.errors import TestbedError
@@ -16,15 +17,32 @@ def main() -> None:
     from testbed.cli.app import app
 
     try:
-        app(prog_name="testbed")
+        try:
+            app(prog_name="testbed")
+        finally:
+            sys.stdout.flush()  # here, where a full device can still be said
     except TestbedError as error:
         print(f"testbed: {error}", file=sys.stderr)
         sys.exit(error.status)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == 130 and _unsaid(end):
+            print("testbed: interrupted", file=sys.stderr)
+        raise
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(141)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"testbed: {where}{error.strerror or error}", file=sys.stderr)
+        with contextlib.suppress(OSError):
+            sys.stdout.close()  # or Python tries once more, and complains
+        sys.exit(1)
+
+
+def _unsaid(end: SystemExit) -> bool:
+    """Whether it was Ctrl-C itself that ended the command, with no word of the command's own."""
+    cause = end.__context__.__cause__ if end.__context__ is not None else None
+    return isinstance(cause, KeyboardInterrupt)
 
 
 __all__ = ["main"]

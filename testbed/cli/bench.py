@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from testbed.cli.flags import size_of
+
 app = typer.Typer(help="How fast the stack is on this machine.", no_args_is_help=True, rich_markup_mode=None)
 
 
@@ -28,12 +30,11 @@ def datapath_(
 ) -> None:
     """One connection as fast as it goes over plain cables, our stack and Linux's MPTCP taking turns."""
     from testbed.bench import datapath, profile_of, summary
-    from testbed.runner import size as bytes_of
 
     arguments = datapath.Arguments(
         rounds=rounds,
-        size=bytes_of(linux_size),
-        own_size=bytes_of(size),
+        size=size_of(linux_size, "--linux-size"),
+        own_size=size_of(size, "--size"),
         paths=paths,
         gso_max_size=0 if no_offload else 1 << 16,
         profile=profile,
@@ -59,9 +60,8 @@ def paths_(
 ) -> None:
     """One bulk connection over the two shaped paths of two_path, our stack and Linux's MPTCP taking turns."""
     from testbed.bench import paths, summary
-    from testbed.runner import size as bytes_of
 
-    arguments = paths.Arguments.of(rounds, bytes_of(size), sets or [], dies)
+    arguments = paths.Arguments.of(rounds, size_of(size, "--size"), sets or [], dies)
     outcome = paths.measure(arguments, _progress)
     print("\n".join(summary(outcome, outcome.capacity)))
 

@@ -17,7 +17,7 @@ Files = Annotated[
     list[Path],
     typer.Argument(metavar="FILE.pcap", help="Captures (pcap or pcapng); several: of different links."),
 ]
-Draft = Annotated[int, typer.Option(help="Version nibble of the draft profile on this wire.")]
+Draft = Annotated[int, typer.Option(min=2, max=15, help="Version nibble of the draft profile on this wire.")]
 
 
 def trace(

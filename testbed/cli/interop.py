@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from testbed.cli.flags import writable
+
 
 def interop(
     cases: Annotated[
@@ -46,6 +48,7 @@ def interop(
         time_left,
     )
 
+    writable(out, "--out")
     cells = chosen([*(small_matrix() if quick else matrix()), *scenario_cells()], cases or ())
     size = QUICK_SIZE if quick else SIZE
     done: list[Outcome] = []

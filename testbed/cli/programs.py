@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 
 from testbed.cli import transfers
+from testbed.cli.flags import size_of
 from testbed.cli.show import counted
 from testbed.errors import UserError
 from testbed.mptcp.config import FirstData, Profile, SynCookies, ThirdAck
@@ -113,8 +114,8 @@ def server(
         limits=limits,
         scheduler=scheduler,
         congestion=congestion,
-        receive_buffer=_size(receive_buffer, "--receive-buffer"),
-        send_buffer=_size(send_buffer, "--send-buffer"),
+        receive_buffer=size_of(receive_buffer, "--receive-buffer"),
+        send_buffer=size_of(send_buffer, "--send-buffer"),
         interval=interval,
         deny_join_initial=deny_join_initial,
         control=control,
@@ -185,9 +186,9 @@ def client(
             port,
             bind=tuple(bind or ()),
             profile=profile,
-            send=None if send is None else _size(send, "--send"),
+            send=None if send is None else size_of(send, "--send"),
             time=time,
-            receive=None if receive is None else _size(receive, "--receive"),
+            receive=None if receive is None else size_of(receive, "--receive"),
             third_ack=third_ack,
             first_data=first_data,
             syn_retries=syn_retries,
@@ -199,8 +200,8 @@ def client(
             limits=limits,
             scheduler=scheduler,
             congestion=congestion,
-            receive_buffer=_size(receive_buffer, "--receive-buffer"),
-            send_buffer=_size(send_buffer, "--send-buffer"),
+            receive_buffer=size_of(receive_buffer, "--receive-buffer"),
+            send_buffer=size_of(send_buffer, "--send-buffer"),
             interval=interval,
             control=control,
             pace=pace,
@@ -259,12 +260,3 @@ def _address(text: str) -> tuple[str, int]:
     if not colon or not port.isdecimal() or (":" in host and not host.startswith("[")):
         raise UserError(f"{text}: expected ADDR:PORT, such as 10.1.1.1:20080 or [fd00::1]:20080")
     return host.removeprefix("[").removesuffix("]"), int(port)
-
-
-def _size(text: str, option: str) -> int:
-    from testbed.runner import size
-
-    try:
-        return size(text)
-    except ValueError as error:
-        raise UserError(f"{option} {text}: {error}") from None

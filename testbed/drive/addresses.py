@@ -6,11 +6,15 @@ Decides the order in which addresses are offered: as the interfaces come, loopba
 from __future__ import annotations
 
 import ipaddress
+import itertools
+import socket
 
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from testbed.errors import UserError
+
+_MANY = {3: "a broadcast address", 5: "a multicast address"}  # RTN_BROADCAST, RTN_MULTICAST
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -26,6 +30,28 @@ def addresses_of_host() -> tuple[str, ...]:
                 if not address.is_link_local and not (address.version == 6 and address.is_loopback):
                     found.append(address)
     return tuple(str(address) for address in sorted(found, key=lambda one: (one.is_loopback, one.version)))
+
+
+def check_devices(endpoints: tuple[str, ...]) -> None:
+    """`dev NAME` of an endpoint is an interface of this host; UserError where it is none."""
+    known = [name for _, name in socket.if_nameindex()]
+    for words in map(str.split, endpoints):
+        for before, word in itertools.pairwise(words):
+            if before == "dev" and word not in known:
+                raise UserError(f"endpoint {' '.join(words)!r}: dev {word}: this host has {', '.join(known)}")
+
+
+def check_target(peer: str) -> None:
+    """UserError where the routes make `peer` no single host: a broadcast address."""
+    with IPRoute() as netlink:
+        try:
+            route = netlink.route("get", dst=peer)[0]
+        except NetlinkError:
+            return  # another source may have a route
+    if route["type"] in _MANY:
+        raise UserError(
+            f"{peer}: the address of one host is expected; from here this is {_MANY[route['type']]}"
+        )
 
 
 def local_address_towards(peer: str) -> str:

@@ -7,12 +7,16 @@ Read first: testbed/mptcp/config.py.
 
 from __future__ import annotations
 
+import ipaddress
 import math
 from dataclasses import dataclass
 
 from testbed.errors import UserError
 from testbed.mptcp.cc import CONTROLLERS
 from testbed.mptcp.config import (
+    LAST_DRAFT_VERSION,
+    LEAST_DRAFT_VERSION,
+    LEAST_RECEIVE_BUFFER,
     ClientConfig,
     FastOpenAnswer,
     FirstData,
@@ -30,6 +34,7 @@ from testbed.workloads.serving import SERVICES
 from testbed.workloads.spec import PORT, packed
 
 TCP = TcpConfig()  # the defaults
+LEAST_INTERVAL = 0.1  # seconds, as in iperf3
 DEFAULT_SIZE = 1_000_000  # bytes that a client sends when it is told neither a number nor a time
 
 
@@ -61,11 +66,31 @@ class Common:
         ):
             if name not in known:
                 raise UserError(f"{option} {name}: there are {', '.join(known)}")
-        for option, size in (("--receive-buffer", self.receive_buffer), ("--send-buffer", self.send_buffer)):
-            if size < 1:
-                raise UserError(f"{option} {size}: a size above 0 is expected, such as 256KB")
-        if not (math.isfinite(self.interval) and self.interval >= 0):
-            raise UserError(f"--interval {self.interval:g}: a number of seconds is expected; 0: no intervals")
+        for option, size, least in (
+            ("--receive-buffer", self.receive_buffer, LEAST_RECEIVE_BUFFER),
+            ("--send-buffer", self.send_buffer, 1),
+        ):
+            if size < least:
+                raise UserError(f"{option} {size}: {least} bytes or more are expected, such as 256KB")
+        if self.interval and not (math.isfinite(self.interval) and self.interval >= LEAST_INTERVAL):
+            raise UserError(
+                f"--interval {self.interval:g}: {LEAST_INTERVAL:g} seconds or more are expected; 0: none"
+            )
+        if not LEAST_DRAFT_VERSION <= self.draft_version <= LAST_DRAFT_VERSION:
+            raise UserError(
+                f"--draft-version {self.draft_version}: {LEAST_DRAFT_VERSION} to {LAST_DRAFT_VERSION} is "
+                "expected; 0 and 1 are the versions of v0 and v1"
+            )
+
+    def _refuse_multipath(self) -> None:
+        """Where only TCP is to be spoken."""
+        for option, given in (
+            ("--checksum", self.checksum),
+            ("--endpoint", self.endpoints),
+            ("--limits", self.limits),
+        ):
+            if given:
+                raise UserError(f"{option} with --profile tcp: plain TCP has no such thing; leave one out")
 
     def paths(self) -> PathsConfig:
         """UserError for words that mean nothing."""
@@ -99,6 +124,13 @@ class ServerArguments(Common):
         if self.serve not in SERVICES:
             raise UserError(f"--serve {self.serve}: there are {', '.join(SERVICES)}")
         check_port(self.port)
+        if self.profiles == (Profile.TCP,):
+            self._refuse_multipath()
+        if self.fast_open and self.syn_cookies is SynCookies.ALWAYS:
+            raise UserError(
+                "--fast-open with --syn-cookies always: a stateless answer gives no Fast Open cookie and "
+                "takes no data from a SYN; auto or off is expected"
+            )
 
     def config(self, gso_max_size: int) -> ServerConfig:
         return ServerConfig(
@@ -138,8 +170,11 @@ class ClientArguments(Common):
     def __post_init__(self) -> None:
         Common.__post_init__(self)
         check_port(self.port)
-        packed(self.address)
-        parse_pace(self.pace)
+        self._check_addresses()
+        if self.profile is Profile.TCP:
+            self._refuse_multipath()
+        if parse_pace(self.pace).hold and not self.control:
+            raise UserError(f"--pace {self.pace}: only `go` ends a hold; give --control as well")
         for option, size in (("--send", self.send), ("--receive", self.receive)):
             if size is not None and size < 0:
                 raise UserError(f"{option} {size}: a number of bytes is expected, 0 or more")
@@ -148,6 +183,16 @@ class ClientArguments(Common):
                 raise UserError(f"{option} {seconds:g}: a number of seconds above 0 is expected")
         if self.time is not None and (self.send or self.receive is not None):
             raise UserError("--time ends the transfer: leave out --send and --receive, or give --send 0")
+
+    def _check_addresses(self) -> None:
+        target = ipaddress.ip_address(packed(self.address))
+        if target.is_unspecified or target.is_multicast or self.address == "255.255.255.255":
+            raise UserError(f"{self.address}: the address of one host is expected")
+        if self.bind and len(packed(self.bind[0])) != len(target.packed):
+            raise UserError(
+                f"--bind {self.bind[0]}: the first is the first subflow's, which goes to {self.address}: an "
+                f"IPv{target.version} address is expected; others may follow"
+            )
 
     @property
     def size(self) -> int | None:

@@ -12,7 +12,12 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from testbed.drive.addresses import addresses_of_host, local_address_towards
+from testbed.drive.addresses import (
+    addresses_of_host,
+    check_devices,
+    check_target,
+    local_address_towards,
+)
 from testbed.drive.arguments import ClientArguments, Common, ServerArguments
 from testbed.drive.control import Control
 from testbed.drive.divert import Divert
@@ -105,6 +110,7 @@ def run_server(
     """
     stop = Stop()
     stop.on_signals()
+    check_devices(arguments.endpoints)
     addresses = _with_endpoints(arguments.bind or addresses_of_host(), arguments.endpoints)
     if not addresses:
         raise UserError("this host has no address to serve on; give one to an interface first")
@@ -160,6 +166,8 @@ def run_client(arguments: ClientArguments, *, on_interval: OnInterval = lambda i
     """One connection, from its SYN to its end; `interrupted` when a signal cut it off."""
     stop = Stop()
     stop.on_signals()
+    check_devices(arguments.endpoints)
+    check_target(arguments.address)
     local = _with_endpoints(arguments.bind or _addresses_towards(arguments.address), arguments.endpoints)
     doors = _doors(arguments.endpoints)
     with Tun(offload=arguments.offload) as tun, Icmp() as icmp, Divert(tun, None, local, doors) as divert:

@@ -16,6 +16,9 @@ MICROSECOND = 1_000
 MILLISECOND = 1_000_000
 SECOND = 1_000_000_000
 
+LEAST_RECEIVE_BUFFER = 1460  # bytes; much less than a segment, and the scaled window could never open
+LEAST_DRAFT_VERSION, LAST_DRAFT_VERSION = 2, 15  # a nibble; 0 and 1 are those of v0 and v1
+
 
 class Profile(StrEnum):
     """How a stack speaks."""

@@ -18,7 +18,15 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, 
 from pydantic_core import ErrorDetails
 
 from testbed.mptcp.cc import CONTROLLERS
-from testbed.mptcp.config import ClientConfig, MptcpConfig, ServerConfig, TcpConfig
+from testbed.mptcp.config import (
+    LAST_DRAFT_VERSION,
+    LEAST_DRAFT_VERSION,
+    LEAST_RECEIVE_BUFFER,
+    ClientConfig,
+    MptcpConfig,
+    ServerConfig,
+    TcpConfig,
+)
 from testbed.mptcp.paths import PathsConfig
 from testbed.mptcp.sched import SCHEDULERS
 from testbed.runner.units import Duration, Endpoints, PathLimits, PerSecond, Size
@@ -32,7 +40,12 @@ UNITS: dict[tuple[type, str], Any] = {
         (TcpConfig, name): Duration
         for name in ("rto_initial", "rto_min", "rto_max", "delayed_ack", "time_wait")
     },
-    **{(TcpConfig, name): Size for name in ("mss", "receive_buffer", "send_buffer", "gso_max_size")},
+    **{(TcpConfig, name): Size for name in ("mss", "gso_max_size")},
+    (TcpConfig, "receive_buffer"): Annotated[Size, Field(ge=LEAST_RECEIVE_BUFFER)],
+    (TcpConfig, "send_buffer"): Annotated[Size, Field(ge=1)],
+    (MptcpConfig, "draft_version"): Annotated[
+        StrictInt, Field(ge=LEAST_DRAFT_VERSION, le=LAST_DRAFT_VERSION)
+    ],
     **{(Workload, name): Size for name in ("request", "response")},
     (MptcpConfig, "close_timeout"): Duration,
     (Workload, "arrivals"): PerSecond,

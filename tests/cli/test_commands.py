@@ -315,3 +315,39 @@ def test_a_reader_that_leaves_early_is_no_error(output: Path) -> None:
     )
     assert done.stdout.startswith("cell,run,client.profile")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["bench", "paths", "--size", "foo"], "--size foo: expected a size such as 300B"),
+        (["bench", "paths", "--size", "0"], "--size 0: 64KiB or more"),
+        (["bench", "datapath", "--size", "foo"], "--size foo: expected a size"),
+        (["bench", "datapath", "--linux-size", "1KB"], "--linux-size 1000: 64KiB or more"),
+        (["interop", "--out", "/nonexistent/x.md"], "--out /nonexistent/x.md: there is no directory"),
+        (["interop", "--out", "/"], "--out /: a directory"),
+    ],
+)
+def test_a_wrong_flag_is_named_at_once(testbed: Testbed, words: list[str], said: str) -> None:
+    done = testbed(*words)
+    assert done.status == 2
+    assert said in done.err
+    assert done.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("words", [["explain", "v0"], ["topo", "show", "two_path"]])
+def test_a_full_device_is_said(words: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "testbed.cli", *words], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert (done.returncode, done.stderr) == (1, "testbed: No space left on device\n")
+
+
+def test_ctrl_c_is_said(testbed: Testbed, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("testbed.bench.paths.measure", interrupted)
+    done = testbed("bench", "paths")
+    assert (done.status, done.err) == (130, "testbed: interrupted\n")

@@ -14,6 +14,7 @@ import pytest
 from testbed.drive import ClientArguments, ServerArguments
 from testbed.errors import UserError
 from testbed.link import LinkParams
+from testbed.mptcp.config import Profile, SynCookies
 from tests.namespaces import ROOT, Namespace, join, namespaces, why_no_lab
 from tests.programs import Server, client, start_client
 from tests.wiring import A, B, wire
@@ -124,6 +125,12 @@ class TestByHand:
             with pytest.raises(AssertionError, match=message) as failed:
                 Server(namespace, **arguments)
             assert "Traceback" not in str(failed.value)
+        for arguments, message in (
+            ({"address": "10.9.0.255"}, "from here this is a broadcast address"),
+            ({"address": B, "endpoints": ["10.9.0.1 dev nope"]}, "dev nope: this host has lo, eth0"),
+        ):
+            with pytest.raises(AssertionError, match=message):
+                client(a, **arguments)
         with pytest.raises(AssertionError, match=r"no route to 192\.0\.2\.1") as failed:
             client(a, "192.0.2.1")
         assert "Traceback" not in str(failed.value)
@@ -191,7 +198,16 @@ def test_third_ack_lost_on_the_wire(tmp_path: Path, profile: str, recovery: bool
 
 
 @pytest.mark.parametrize(
-    "bad", [{"port": 0}, {"port": 70_000}, {"serve": "ftp"}, {"bind": ("10.0.0",)}, {"bind": ("nowhere",)}]
+    "bad",
+    [
+        {"port": 0},
+        {"port": 70_000},
+        {"serve": "ftp"},
+        {"bind": ("10.0.0",)},
+        {"bind": ("nowhere",)},
+        {"profiles": (Profile.TCP,), "checksum": True},
+        {"fast_open": True, "syn_cookies": SynCookies.ALWAYS},
+    ],
 )
 def test_bad_server_arguments(bad: dict[str, Any]) -> None:
     with pytest.raises(UserError):
@@ -205,8 +221,27 @@ def test_bad_server_arguments(bad: dict[str, Any]) -> None:
         {"address": A, "send": -1},
         {"address": A, "receive": -1},
         {"address": A, "timeout": 0},
+        {"address": "fd00::9", "bind": (A,)},
+        {"address": A, "bind": ("fd00::9", A)},
+        {"address": "0.0.0.0"},
+        {"address": "::"},
+        {"address": "255.255.255.255"},
+        {"address": "224.0.0.1"},
+        {"address": A, "interval": 1e-9},
+        {"address": A, "interval": -1},
+        {"address": A, "receive_buffer": 255},
+        {"address": A, "send_buffer": 0},
+        {"address": A, "draft_version": 99},
+        {"address": A, "draft_version": 1},
+        {"address": A, "profile": Profile.TCP, "checksum": True},
+        {"address": A, "profile": Profile.TCP, "endpoints": (f"{A} subflow",)},
+        {"address": A, "pace": "hold 5"},
     ],
 )
 def test_bad_client_arguments(bad: dict[str, Any]) -> None:
     with pytest.raises(UserError):
         ClientArguments(**bad)
+
+
+def test_a_second_bind_may_be_of_the_other_family() -> None:
+    assert ClientArguments(address=A, bind=(B, "fd00::9")).bind == (B, "fd00::9")
