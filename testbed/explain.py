@@ -1,9 +1,9 @@
 """Words of results and packets: what each means, its RFC section, and the code and tests where it lives.
 
-Decides the dictionary of `testbed explain`. Reasons, verdicts, profiles, congestion controllers and
-schedulers explain themselves in testbed/mptcp; what is added here are the names that come from elsewhere:
-MPTCP options, Linux's MIB counters, TCP states. Places are looked up in the source when asked, so that they
-cannot go stale.
+Decides the dictionary of `testbed explain`. Reasons, counters, congestion controllers and schedulers explain
+themselves in testbed/mptcp; what is added here are the names that come from elsewhere: MPTCP options, TCP
+states, the flags of endpoints, the fields of results. Places are looked up in the source when asked, so
+that they cannot go stale.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from pathlib import Path
 import testbed
 from testbed.errors import UserError
 from testbed.mptcp.cc import CONTROLLERS
+from testbed.mptcp.counters import COUNTERS
 from testbed.mptcp.reasons import Reason, Verdict
 from testbed.mptcp.sched import SCHEDULERS
+from testbed.workloads import FAULTS
 
 MOST_PLACES = 6
 
@@ -56,37 +58,46 @@ OPTIONS = {
     "MP_TCPRST": ("says why a subflow is reset", "RFC 8684 §3.6", "MpTcpRst"),
 }
 
-# Linux's names, in its own words or nearly so (include/uapi, net/mptcp/mib.c, net/ipv4/proc.c).
-COUNTERS = {
-    "MPCapableSYNRX": "SYNs with MP_CAPABLE received",
-    "MPCapableSYNTX": "SYNs with MP_CAPABLE sent",
-    "MPCapableSYNACKRX": "SYN/ACKs with MP_CAPABLE received",
-    "MPCapableACKRX": "third ACKs, or first data, with MP_CAPABLE received",
-    "MPCapableFallbackACK": "servers that fell back for want of MP_CAPABLE in the third packet",
-    "MPCapableFallbackSYNACK": "clients that fell back for want of MP_CAPABLE in the SYN/ACK",
-    "MPCapableSYNTXDrop": "clients that gave MP_CAPABLE up after unanswered SYNs",
-    "DataCsumErr": "mappings whose DSS checksum did not match",
-    "DssFallback": "connections that fell back for a bad or missing DSS",
-    "DSSNotMatching": "mappings that contradict an earlier one",
-    "DSSNoMatchTCP": "mappings that do not fit the TCP sequence numbers they came with",
-    "InfiniteMapTx": "infinite mappings sent",
-    "InfiniteMapRx": "infinite mappings received",
-    "OFOQueue": "segments queued out of data order",
-    "DuplicateData": "data that had been received already",
-    "MPFailTx": "MP_FAILs sent",
-    "MPFailRx": "MP_FAILs received",
-    "MPFastcloseTx": "MP_FASTCLOSEs sent",
-    "MPFastcloseRx": "MP_FASTCLOSEs received",
-    "MPRstTx": "resets with MP_TCPRST sent",
-    "MPRstRx": "resets with MP_TCPRST received",
-    "SyncookiesSent": "SYN/ACKs sent statelessly",
-    "SyncookiesRecv": "valid SYN cookies received",
-    "SyncookiesFailed": "ACKs that brought back no valid SYN cookie",
-    "ListenOverflows": "SYNs dropped because the half-open queue was full",
-    "RetransSegs": "segments retransmitted",
+FLAGS = {
+    "subflow": ("an endpoint that a subflow is opened from", "RFC 8684 §3.2"),
+    "signal": ("an endpoint that is announced to the peer with ADD_ADDR", "RFC 8684 §3.4.1"),
+    "backup": (
+        "an endpoint whose subflows carry data only while no regular subflow can, whatever the scheduler",
+        "RFC 8684 §3.3.8",
+    ),
+    "fullmesh": ("an endpoint that opens a subflow to every address of the peer", ""),
+    "pair": ("our own: this endpoint joins the address of the same rank that the peer announces", ""),
 }
 
-BACKUP = "carries data only while no regular subflow can, whatever the scheduler"
+CLOSED_BY = {
+    "data_fin": ("both ends closed in good order, by MPTCP's DATA_FIN", "RFC 8684 §3.3.3"),
+    "fin": ("both ends closed in good order, by TCP's FIN", "RFC 9293 §3.6"),
+    "fastclose": ("one end closed abruptly, by MP_FASTCLOSE", "RFC 8684 §3.5"),
+    "rst": ("a RST ended it, or nobody answered any more", "RFC 9293 §3.10.7"),
+    "open": ("it had not ended when the record was written", ""),
+}
+
+FIELDS = {
+    "verdict": "how a connection went: a verdict",
+    "reason": "why it went so: a reason",
+    "profile": "how the stack spoke: a profile",
+    "closed_by": "what ended a connection",
+    "ended": "how a subflow ended: open (not yet), closed (in good order), or a reason",
+    "fault": "why what came to a client by hand is not what was to come",
+    "intact": "true where every byte that was to come has come, each with its right value",
+    "interrupted": "true where Ctrl-C, or another signal, ended the program before it was done",
+    "fast_open": "what became of Fast Open",
+    "syn_data": "bytes that the server took from the SYN",
+}
+
+FAST_OPEN = {
+    "none": "not asked for, avoided after failures, or no room for the option",
+    "cookie": "the SYN asked for a cookie",
+    "no_data": "there was a cookie and nothing to send with it",
+    "accepted": "the server took the data of the SYN",
+    "refused": "the server did not take the data of the SYN, so that it went again",
+    "lost": "no answer to that SYN: it went again without option and data",
+}
 
 STATES = {
     "CLOSED": "no connection",
@@ -117,12 +128,14 @@ class Entry:
 
 def explain(word: str) -> list[Entry]:
     """Everything that goes by this name, whatever its case, or is of this kind: "schedulers" lists them.
+    Where the name is a field of results, its words follow.
 
     UserError names what is near.
     """
     wanted = _plain(word)
     found = [entry for entry in _entries() if _plain(entry.name) == wanted]
-    found = found or [entry for entry in _entries() if _plain(f"{entry.kind}s") in (wanted, f"{wanted}s")]
+    if all(entry.kind == "field" for entry in found):
+        found += [entry for entry in _entries() if _plain(f"{entry.kind}s") in (wanted, f"{wanted}s")]
     if not found:
         names = [entry.name for entry in _entries()]
         plain = {_plain(name): name for name in names}
@@ -154,7 +167,16 @@ def _entries() -> Iterator[Entry]:
         yield Entry(name, "controller", controller.meaning, controller.source)
     for name, scheduler in SCHEDULERS.items():
         yield Entry(name, "scheduler", scheduler.meaning, scheduler.source)
-    yield Entry("backup", "subflow flag", BACKUP, "RFC 8684 §3.3.8")
+    for name, (meaning, section) in FLAGS.items():
+        yield Entry(name, "endpoint flag", meaning, section)
+    for name, (meaning, section) in CLOSED_BY.items():
+        yield Entry(name, "closed_by", meaning, section)
+    for name, meaning in FAULTS.items():
+        yield Entry(name, "fault", meaning, "")
+    for name, meaning in FAST_OPEN.items():
+        yield Entry(name, "fast_open", meaning, "RFC 7413 §4.2")
+    for name, meaning in FIELDS.items():
+        yield Entry(name, "field", meaning, "")
 
 
 def _placed(entry: Entry) -> Entry:
@@ -169,7 +191,11 @@ def _placed(entry: Entry) -> Entry:
         "TCP state": rf"State\.{entry.name}\b",
         "controller": _class(CONTROLLERS, entry.name),
         "scheduler": _class(SCHEDULERS, entry.name),
-        "subflow flag": r"\beligible\(",
+        "endpoint flag": rf"Flag\.{entry.name.upper()}\b",
+        "fast_open": rf"FastOpenOutcome\.{entry.name.upper()}\b",
+        "closed_by": rf"closed_by.*[\"']{entry.name}[\"']",
+        "fault": rf"[\"']{entry.name}[\"']",
+        "field": rf"[\"']{entry.name}[\"']:",
     }[entry.kind]
     package = Path(testbed.__file__).resolve().parent
     code = _places(package, re.compile(pattern), package.parent)
@@ -185,7 +211,7 @@ def _places(folder: Path, pattern: re.Pattern[str], root: Path) -> tuple[str, ..
     """The first line of every file that has the word; the protocol's own files first."""
     found = []
     for file in sorted(folder.rglob("*.py")):
-        if file.name in ("explain.py", "reasons.py"):
+        if file.name in ("explain.py", "reasons.py", "counters.py"):
             continue
         for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
             if pattern.search(line):

@@ -31,7 +31,7 @@ class SubflowReport:
 @dataclass(frozen=True, slots=True)
 class ConnectionReport:
     """`profile` is the one asked for (client) or agreed (server). `closed_by`: data_fin, fin, fastclose,
-    rst, timeout, or open. Keys and tokens are None where there is none. `subflows` counts those that were
+    rst or open. Keys and tokens are None where there is none. `subflows` counts those that were
     ever established, `paths` describes them in the order of their opening (of closed ones the last 64).
     `bytes_sent` were given to the stack, `bytes_acked` of them the peer has acknowledged. `syn_data`: bytes
     of the SYN that the server took."""

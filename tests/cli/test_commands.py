@@ -156,6 +156,12 @@ def test_explain(testbed: Testbed) -> None:
     assert "RFC 8684 §3.3" in testbed("explain", "dss").out
     assert "counter" in testbed("explain", "SyncookiesSent").out
     assert "TCP state" in testbed("explain", "time-wait").out
+    for word in ("verdict", "closed_by", "data_fin", "fastclose", "rst", "open", "intact", "pair"):
+        assert testbed("explain", word).status == 0, word
+    for word in ("fullmesh", "EchoAddTx", "MPJoinSynTx", "AddAddr", "fault", "cut_off", "fast_open"):
+        assert "testbed/" in testbed("explain", word).out, word
+    assert "data_fin  (closed_by)" in testbed("explain", "closed_by").out
+    assert "(counter)" in testbed("explain", "AddAddr").out
     cubic = testbed("explain", "cubic").out
     assert "RFC 9438 §4" in cubic
     assert "testbed/mptcp/cc/cubic.py:" in cubic
