@@ -7,6 +7,7 @@ in lines of their own). Prints what testbed/workloads/intervals.py and testbed/d
 from __future__ import annotations
 
 import ipaddress
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 from testbed.cli.show import counted, table
@@ -64,7 +65,7 @@ def summary(result: dict[str, Any]) -> str:
     elif not result["bytes"] and result["verdict"] in ("reset", "hang"):
         lines.append("no data went either way: does a server run there?")
     elif fault != "none":
-        lines.append(f"{fault.upper().replace('_', ' ')}: {FAULTS[fault]}")
+        lines += textwrap.wrap(f"{fault.upper().replace('_', ' ')}: {FAULTS[fault]}", WIDTH)
     return "\n".join([*lines, *_subflows(result["paths"])])
 
 

@@ -151,7 +151,8 @@ def test_a_client_that_lacks_data_says_why(verdict: str, fault: str, received: i
     lacks = result(
         verdict=verdict, fault=fault, bytes=received, bytes_received=received, intact=False, paths=[]
     )
-    assert summary(lacks).endswith(words)
+    assert " ".join(summary(lacks).split()).endswith(words.strip())
+    assert max(map(len, summary(lacks).splitlines())) <= WIDTH
 
 
 def test_each_connection_has_its_own_head_and_a_short_one_none() -> None:
