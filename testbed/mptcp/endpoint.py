@@ -112,7 +112,7 @@ class Endpoint:
         conn = active_open(self._context, now, self._jar, self._table.next_number(), local, remote, config)
         if config.fast_open or only_cookie:
             conn.fast_open = Opening(self._cookies, only_cookie, config.fast_open_pauses)
-        self._table.add(key, conn, conn.first)
+        self._add(key, conn, conn.first)
         self._touch(conn, now)
         return conn.number
 
@@ -251,7 +251,7 @@ class Endpoint:
             conn = open_half(listener, self._context, self._table.next_number(), now, segment)
             self._begin_half_open(listener, conn)
             syn_arrived(conn, listener, now, segment)
-            self._table.add(key, conn, conn.first)
+            self._add(key, conn, conn.first)
             self._touch(conn, now)
         else:
             self._context.count("ListenOverflows")
@@ -273,7 +273,7 @@ class Endpoint:
             )
             return
         tcb = tcb_for_syn(conn.config, self._jar, now, segment)
-        self._table.add(key, conn, join.accept(conn, tcb, option, here, context.random(4)))
+        self._add(key, conn, join.accept(conn, tcb, option, here, context.random(4)))
         self._touch(conn, now)
 
     def _acknowledgement_for_nobody(self, listener: Listener, key: Key, now: int, segment: Segment) -> None:
@@ -287,13 +287,13 @@ class Endpoint:
                 context.answer_reset(segment, (MpTcpRst(RST_MPTCP_ERROR),))
             else:
                 context.count("SyncookiesRecv")
-                self._table.add(key, *joined)
+                self._add(key, *joined)
                 self._deliver(*joined, now, segment)
             return
         conn = connection_from_cookie(listener, context, self._table.next_number, now, segment)
         if conn is not None:
             context.count("SyncookiesRecv")
-            self._table.add(key, conn, conn.first)
+            self._add(key, conn, conn.first)
             self._begin_half_open(listener, conn)
             self._deliver(conn, conn.first, now, segment)
             return
@@ -317,7 +317,7 @@ class Endpoint:
             offset = self._jar.timestamp_offset(tuple_)
             tcb = Tcb(conn.config, tuple_.local, tuple_.remote, self._jar.isn(now, tuple_), offset)
             sub = join.begin(conn, tcb, wanted)
-            self._table.add((*tuple_.local, *tuple_.remote), conn, sub)
+            self._add((*tuple_.local, *tuple_.remote), conn, sub)
 
     def _free_port(self, conn: Connection, wanted: Join) -> int | None:
         """The connection's own port where that is free: another address makes another four-tuple."""
@@ -362,6 +362,10 @@ class Endpoint:
     def __len__(self) -> int:
         """Connections that hold state here, half-open and TIME-WAIT ones included."""
         return len(self._table)
+
+    def _add(self, key: Key, conn: Connection, sub: Subflow) -> None:
+        self._context.last_words.pop(key, None)  # those of whoever had these ports before
+        self._table.add(key, conn, sub)
 
     def _begin_half_open(self, listener: Listener, conn: Connection) -> None:
         listener.half_open += 1

@@ -65,12 +65,21 @@ def data_timeout(conn: Connection, now: int) -> None:
     if trusted and not in_flight and una < sender.nxt:
         end = min(sender.nxt, una + MOST_AT_ONCE)
         sender.again.add(una, end)
+        _prefer_others(conn, una)
         for sub in conn.subflows:
             sub.forget_repeated(end)
         conn.context.count("DataRetrans")
         conn.data_rto_attempts += 1
         conn.assign_due = True
     arm_data_timer(conn, now)
+
+
+def _prefer_others(conn: Connection, data: int) -> None:
+    """To those that acknowledged it, where it got lost above them: a mapping was taken away, perhaps."""
+    acknowledged = [sub for sub in conn.subflows if sub.carries(data) and not _in_flight(sub, data)]
+    if any(sub.may_carry and not sub.stale for sub in conn.subflows if sub not in acknowledged):
+        for sub in acknowledged:
+            sub.stale = True
 
 
 def _in_flight(sub: Subflow, data: int) -> bool:

@@ -107,6 +107,27 @@ def test_the_connections_timer_does_not_wait_for_a_dead_path() -> None:
     assert conn.data_rto_at - pair.now < 5 * SECOND < conn.subflows[1].tcb.rtt.rto
 
 
+@pytest.mark.parametrize("profile", MPTCP_PROFILES)
+def test_data_whose_mapping_was_lost_goes_another_way(profile: Profile) -> None:
+    """Its subflow acknowledged it and waits for the mapping: nothing gets past it there (RFC 8684 §3.3.1)."""
+    stripped: list[Segment] = []
+
+    def strip(way: str, n: int, segment: Segment) -> Segment:
+        if not ready or stripped or way == "down" or segment.src != CLIENT[0] or not segment.payload:
+            return segment
+        stripped.append(segment)
+        return without_mptcp(segment)
+
+    ready = False
+    pair = multipath(2, profile, rewrite=strip, links=links(link(10, 10), link(10, 40)))
+    open_subflows(pair)
+    ready = True
+    had = len(pair.server.received())
+    pair.client.send(b"x" * 3_000)
+    pair.run(until=lambda: len(pair.server.received()) == had + 3_000, limit=10 * SECOND)
+    assert stripped
+
+
 # -- handshakes -----------------------------------------------------------------------------------------
 
 

@@ -118,9 +118,11 @@ def test_data_without_mappings_from_the_start(profile: Profile) -> None:
 
 @pytest.mark.parametrize("profile", MPTCP_PROFILES)
 def test_data_without_mappings_later(profile: Profile) -> None:
-    """A mapping may still come, so it waits: at most for a window of data (RFC 8684 §3.3.1)."""
+    """A mapping may still come, so it waits: at most for a window of data (RFC 8684 §3.3.1). A sender that
+    puts everything on every path gets there."""
     server = {"tcp": TcpConfig(receive_buffer=20_000)}
-    pair = multipath(profile=profile, server=server)
+    client = {"mptcp": MptcpConfig(scheduler="redundant")}
+    pair = multipath(profile=profile, client=client, server=server)
     open_subflows(pair)
     pair.run(until=pair.now + SECOND)
     pair.rewrite = on_the_second_path("up", without_mapping)
