@@ -1,4 +1,4 @@
-"""Text and numbers with units -> integers and fractions: times, rates, percentages, packet counts.
+"""Text and numbers with units -> integers and fractions: times, rates, percentages, sizes, packet counts.
 
 Decides which spellings are understood, and the words in which an error says what was expected. Knows
 nothing of the thing that is measured: callers put the name of the key in front.
@@ -13,6 +13,7 @@ from testbed.errors import UserError
 
 _NUMBER = re.compile(r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([a-zA-Z/]*)\s*")
 _TIMES = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
+_SIZES = {"b": 1, "kb": 10**3, "mb": 10**6, "kib": 2**10, "mib": 2**20}
 _RATES = {"bit": 1, "kbit": 1_000, "mbit": 1_000_000, "gbit": 1_000_000_000}
 
 
@@ -66,6 +67,27 @@ def parse_count(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise UserError(f"{value!r} is no number of packets; expected a whole number of at least 1")
     return value
+
+
+def parse_queue(value: object) -> tuple[int, bool]:
+    """100 -> 100 packets; '64kB' -> 64,000 and that it is bytes."""
+    if isinstance(value, str) and (match := _NUMBER.fullmatch(value)) and match[2].lower() in _SIZES:
+        size = round(float(match[1]) * _SIZES[match[2].lower()])
+        if size > 0:
+            return size, True
+    try:
+        return parse_count(value), False
+    except UserError:
+        expected = "expected a whole number of packets of at least 1, or bytes as in '64kB'"
+        raise UserError(f"{value!r} is no length of a queue; {expected}") from None
+
+
+def show_size(size: int) -> str:
+    """64000 -> '64 kB'."""
+    for unit, scale in (("MB", 10**6), ("kB", 10**3)):
+        if size >= scale:
+            return f"{size / scale:g} {unit}"
+    return f"{size} B"
 
 
 def show_time(nanoseconds: int) -> str:

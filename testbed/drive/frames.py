@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from testbed.link import Link, LinkParams, Packet, Way
+from testbed.link import Link, LinkParams, Packet, Way, flip_bit
 from testbed.link.link import Watch
 from testbed.mptcp.wire import Segment, decode, encode
 
@@ -39,6 +39,9 @@ class Frame:
             decoded = decode(self.data[ETHERNET_HEADER:], verify=False)
             self._segment = decoded if isinstance(decoded, Segment) else None
         return self._segment  # type: ignore[return-value]
+
+    def corrupted(self, where: float) -> Frame:
+        return Frame(self.data[:ETHERNET_HEADER] + flip_bit(self.data[ETHERNET_HEADER:], where))
 
 
 def is_housekeeping(frame: bytes) -> bool:

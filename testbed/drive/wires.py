@@ -28,7 +28,7 @@ from testbed.drive.report import write_report
 from testbed.drive.stop import Stop
 from testbed.drive.timer import Timer, ask_for_exact_timers, ask_for_precedence
 from testbed.errors import TestbedError, UserError
-from testbed.link import BoxSpec, LinkParams, Packet, Way
+from testbed.link import LinkParams, Packet, Way, params_from_plain
 from testbed.link.link import Watch
 
 _READ_SIZE = 1 << 16
@@ -192,11 +192,6 @@ class Wires:
         return {"links": links, "fidelity": fidelity, "captures": self.captures, "invalid": None}
 
 
-def _params(values: dict[str, Any]) -> LinkParams:
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
-    return LinkParams(**{**values, "boxes": tuple(BoxSpec(**box) for box in values.get("boxes", ()))})
-
-
 def read_spec(path: Path) -> tuple[tuple[LinkSpec, ...], int]:
     """Links and seed of a specification file; UserError when it is none."""
     try:
@@ -206,8 +201,8 @@ def read_spec(path: Path) -> tuple[tuple[LinkSpec, ...], int]:
                 name=link["name"],
                 a_fd=link["a_fd"],
                 b_fd=link["b_fd"],
-                forward=_params(link["forward"]),
-                backward=_params(link["backward"]),
+                forward=params_from_plain(link["forward"]),
+                backward=params_from_plain(link["backward"]),
                 capture=link.get("capture"),
             )
             for link in spec["links"]

@@ -3,8 +3,9 @@
 from testbed.link.boxes import BoxSpec, Way, parse_box
 from testbed.link.exact import ExactDrop
 from testbed.link.link import WAYS, Link
+from testbed.link.losses import flip_bit
 from testbed.link.model import Direction, Packet
-from testbed.link.params import LinkParams
+from testbed.link.params import Change, LinkParams, params_from_plain
 from testbed.link.rules import WORDS, DropRule, parse_drops, parse_rule
 from testbed.link.streams import stream
 
@@ -12,6 +13,7 @@ __all__ = [
     "WAYS",
     "WORDS",
     "BoxSpec",
+    "Change",
     "Direction",
     "DropRule",
     "ExactDrop",
@@ -19,8 +21,10 @@ __all__ = [
     "LinkParams",
     "Packet",
     "Way",
+    "flip_bit",
     "parse_box",
     "parse_drops",
+    "params_from_plain",
     "parse_rule",
     "stream",
 ]

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from testbed.errors import UserError
-from testbed.link import WAYS, Link, Way
+from testbed.link import WAYS, Link, Way, flip_bit
 from testbed.link import Packet as LinkPacket
 from testbed.mptcp.wire.segment import Segment, Undecodable, decode, encode
 from testbed.workloads import packed
@@ -38,8 +38,29 @@ class SimPacket:
         self.frame_length = value.length + ETHERNET_HEADER
         self.hops = 0
 
-    def segment(self) -> Segment:
+    def segment(self) -> Segment | None:
         return self.value
+
+    def corrupted(self, where: float) -> SimPacket:
+        return Damaged(self.value, flip_bit(encode(self.value), where))
+
+
+class Damaged(SimPacket):
+    """A packet with flipped bits: `data`. Of `value`, which was sent, the addresses still hold."""
+
+    __slots__ = ("data",)
+
+    def __init__(self, value: Segment, data: bytes) -> None:
+        super().__init__(value)
+        self.data = data
+
+    def segment(self) -> Segment | None:
+        """What a link can read of it, as a wire does: without looking at checksums."""
+        decoded = decode(self.data, verify=False)
+        return decoded if isinstance(decoded, Segment) else None
+
+    def corrupted(self, where: float) -> SimPacket:
+        return Damaged(self.value, flip_bit(self.data, where))
 
 
 class Wire:
@@ -128,7 +149,10 @@ class Network:
                 if host is None or packet.value.dst not in node.addresses:
                     self._pass_on(node, packet)
                     continue
-                host.handle_segment(now, packet.value)
+                if isinstance(packet, Damaged):
+                    self._receive_damaged(host, packet)
+                else:
+                    host.handle_segment(now, packet.value)
             elif host is not None and now == node.armed:
                 node.armed = None
                 host.handle_timeout(now)
@@ -141,6 +165,13 @@ class Network:
             self._settle(node, host)
             if finished():
                 return
+
+    def _receive_damaged(self, host: Host, packet: Damaged) -> None:
+        decoded = decode(packet.data)
+        if isinstance(decoded, Segment):
+            host.handle_segment(self.now, decoded)
+        else:
+            host.count_undecodable()
 
     def _settle(self, node: Node, host: Host) -> None:
         """Sends what the host has to send; queues its next deadline, unless an earlier one is queued."""
@@ -208,9 +239,8 @@ class Network:
             return None
 
         def watch(now: int, way: Way, packet: LinkPacket, cause: str | None) -> None:
-            segment = packet.segment()
-            assert segment is not None
-            capture(now, link, way, segment, cause)
+            assert isinstance(packet, SimPacket)
+            capture(now, link, way, packet.segment() or packet.value, cause)
 
         return watch
 

@@ -120,6 +120,10 @@ class Hosted:
     def rows(self) -> list[Row]:
         return self.application.rows(self.endpoint)
 
+    def count_undecodable(self) -> None:
+        """A packet came that is no segment, or whose checksum is wrong; under Linux's name."""
+        self.endpoint.counters["TcpInErrs"] += 1
+
     def counters(self) -> dict[str, int]:
         return dict(self.endpoint.counters)
 

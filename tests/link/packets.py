@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from testbed.link import Direction, LinkParams, stream
 from testbed.mptcp.wire import Segment
@@ -16,6 +16,10 @@ class Frame:
     frame_length: int = 1514
     value: Segment | None = None
     number: int = 0
+    flipped: tuple[float, ...] = ()
+
+    def corrupted(self, where: float) -> Frame:
+        return replace(self, flipped=(*self.flipped, where))
 
     def segment(self) -> Segment | None:
         return self.value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from testbed.mptcp.wire import ACK, FIN, RST, SYN
+from testbed.mptcp.wire import ACK, FIN, RST, SYN, Dss, MpJoinSyn, Option
 from tests.link.packets import Frame, direction, down, up
 
 
@@ -133,3 +133,67 @@ def test_memory_is_bounded() -> None:
         packet.value.src = n.to_bytes(4, "big")
         link.offer(n, packet)
     assert len(link._exact._flows) == 65_536
+
+
+def with_options(packet: Frame, *options: Option) -> Frame:
+    assert packet.value is not None
+    packet.value.options = options
+    return packet
+
+
+def test_by_sequence() -> None:
+    packets = [Frame(60) for _ in range(6)]
+    assert taken(("packet:1+3+4",), *packets) == [0, 2, 3]
+
+
+def test_what_an_option_means() -> None:
+    join = MpJoinSyn(backup=False, address_id=1, token=1, nonce=1)
+    packets = [
+        with_options(up(SYN, 5), join),
+        up(ACK, 6),
+        with_options(up(ACK, 6), Dss(data_ack=1)),
+        with_options(up(ACK, 6, b"x"), Dss(dsn=1, ssn=1, length=1)),
+        with_options(up(ACK, 7), Dss(dsn=2, length=1, data_fin=True)),
+        up(FIN | ACK, 7),
+        up(RST, 8),
+    ]
+    for words, expected in {
+        ("mp_join",): [0],
+        ("dss",): [2],
+        ("dss:2",): [3],
+        ("mapping",): [3],
+        ("data_fin",): [4],
+        ("fin",): [5],
+        ("rst",): [6],
+        ("ack:1-2",): [1, 2],
+    }.items():
+        assert taken(words, *packets) == expected, words
+
+
+def test_retransmission() -> None:
+    packets = [*handshake_and_data(), up(ACK, 1_001, b"a" * 100), up(ACK, 1_101, b"b" * 100)]
+    assert taken(("retransmission:2",), *packets) == [6]
+
+
+def test_of_one_connection() -> None:
+    first, second = handshake_and_data(40_000), handshake_and_data(40_001)
+    mixed = [packet for pair in zip(first, second, strict=True) for packet in pair]
+    assert taken(("third_ack@2",), *mixed) == [3]
+    assert taken(("packet:2@2",), *mixed) == [3]
+    assert taken(("data@10.0.2.1:80",), *mixed) == [4, 5]
+    assert taken(("data@10.0.1.1:40001",), *mixed) == [5]
+    assert taken(("data@10.0.1.9",), *mixed) == []
+
+
+def test_of_all_connections_together() -> None:
+    first, second = handshake_and_data(40_000), handshake_and_data(40_001)
+    mixed = [packet for pair in zip(first, second, strict=True) for packet in pair]
+    assert taken(("third_ack:2@all",), *mixed) == [3]
+    assert taken(("data:3@all",), *mixed) == [6]
+
+
+def test_a_packet_that_two_rules_mean_counts_for_both() -> None:
+    link = direction(drops=("packet:1", "syn"))
+    assert link.offer(0, up(SYN, 5)) == []
+    assert link.unmatched() == ()
+    assert link.dropped["exact"] == 1
