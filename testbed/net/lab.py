@@ -26,7 +26,6 @@ from testbed.plan import NetPlan
 from testbed.workloads import HostSpec, RunOutcome
 from testbed.workloads.outcome import queue_drops
 
-LATE_WIRES = 20_000  # microseconds at the 99th percentile; 100 is usual, also with busy neighbours
 _STAND_IN = Path(__file__).with_name("mnexec.py")
 
 
@@ -171,12 +170,6 @@ class Lab:
         report = self.wires.report()
         self.outcome.links.update(report["links"])
         self.outcome.fidelity.update(report["fidelity"])
-        late = report["fidelity"]["wire_lateness_p99_us"]
-        if late > LATE_WIRES:
-            self._invalid(
-                f"1 % of the packets left a wire over {late / 1000:.0f} ms late: the machine is too busy; "
-                "fewer runs at once (--jobs) or less rate"
-            )
         self.outcome.captures.extend(report["captures"])
         self._invalid(report.get("invalid"))
         self.wires = None

@@ -3,9 +3,9 @@
 Decides a lab's life: three processes stand above everything in it. This one makes the namespaces and waits
 outside. Its child is process 1 inside; it collects orphans and watches LIFE_FD, a pipe whose other end only
 the runner holds: end of file, however the runner went, ends process 1 and with it, by the kernel's hand,
-everything in the lab. Its child in turn is the lab (lab.py). MODE is `run`, `shell` or `check`; `check`
-says which namespaces are to be had. Knows nothing of networks. Read first: pid_namespaces(7), on what
-happens when process 1 ends.
+everything in the lab. Its child in turn is the lab (lab.py). MODE is `run`, `shell`, or a
+question: `check` (which namespaces are to be had), `netem` (has the kernel that as well). Knows nothing of
+networks. Read first: pid_namespaces(7), on what happens when process 1 ends.
 """
 
 from __future__ import annotations
@@ -78,11 +78,27 @@ def _exit_status(status: int) -> int:
     return os.waitstatus_to_exitcode(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
 
 
+def _try_netem() -> int:
+    """0 where the kernel delays packets of this namespace's own loopback; else what it said, and 1."""
+    from pyroute2 import IPRoute
+    from pyroute2.netlink.exceptions import NetlinkError
+
+    with IPRoute() as kernel:
+        try:
+            kernel.tc("add", "netem", index=1, handle="1:", delay=1000)
+        except NetlinkError as error:
+            print(error)
+            return 1
+    return 0
+
+
 def launch(life: int, directory: str, mode: str) -> int:
     def program() -> int:
         if mode == "check":
             print(way)
             return 0
+        if mode == "netem":
+            return _try_netem()
         from testbed.net.lab import main  # with Mininet behind it, and only in the lab itself
 
         if mode == "shell":

@@ -35,18 +35,7 @@ def check() -> Way:
 
 def namespaces() -> Way:
     """Which namespaces this user may have; tried in a process of its own."""
-    inside, outside = os.pipe()
-    try:
-        tried = subprocess.run(
-            [sys.executable, "-m", "testbed.net.launch", str(inside), "/", "check"],
-            pass_fds=[inside],
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
-        )
-    finally:
-        os.close(inside)
-        os.close(outside)
+    tried = _try("check")
     way = tried.stdout.strip()
     if way == "root":
         return "root"
@@ -55,6 +44,26 @@ def namespaces() -> Way:
     raise MachineError(
         tried.stderr.strip().splitlines()[-1] if tried.stderr.strip() else "no namespaces are to be had here"
     )
+
+
+def has_netem() -> bool:
+    """Whether this kernel could shape links itself; tried in namespaces of its own."""
+    return _try("netem").returncode == 0
+
+
+def _try(mode: str) -> subprocess.CompletedProcess[str]:
+    inside, outside = os.pipe()
+    try:
+        return subprocess.run(
+            [sys.executable, "-m", "testbed.net.launch", str(inside), "/", mode],
+            pass_fds=[inside],
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+        )
+    finally:
+        os.close(inside)
+        os.close(outside)
 
 
 def has_mnexec() -> bool:

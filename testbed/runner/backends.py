@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from testbed.capture import CaptureWriter, Interface
 from testbed.mptcp.config import SECOND
 from testbed.mptcp.wire import Segment, encode
 from testbed.plan import NetPlan
+from testbed.runner.fidelity import Fidelity, judge
 from testbed.runner.network import hosts_of, network_of
 from testbed.runner.spec import Cell
 from testbed.workloads import HostSpec, RunOutcome
@@ -31,6 +32,7 @@ class Job:
     directory: Path
     capture: bool = False
     links: str = "userspace"
+    fidelity: Fidelity = field(default_factory=Fidelity)
 
 
 Backend = Callable[[Job], RunOutcome]
@@ -75,9 +77,11 @@ def mininet(job: Job) -> RunOutcome:
 
     plan = network_of(job.cell)
     hosts = hosts_of(job.cell, plan, job.seed)
-    return run_in_lab(
+    outcome = run_in_lab(
         plan, hosts, job.seed, directory=job.directory, capture=job.capture, timeout=_longest(hosts)
     )
+    reasons = [why for why in (outcome.invalid, judge(outcome.fidelity, job.fidelity)) if why]
+    return replace(outcome, invalid="; ".join(reasons) or None)
 
 
 def _longest(hosts: tuple[HostSpec, ...]) -> float:

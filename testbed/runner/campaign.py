@@ -157,6 +157,7 @@ def _job(store: Store, run: Run, net: str, backend: str, commit: str) -> dict[st
         "seed": run.seed,
         "capture": experiment.capture,
         "links": experiment.links,
+        "fidelity": experiment.fidelity.model_dump(mode="json"),
         "record": {
             "run": run.name,
             "cell": run.plan.index,

@@ -29,7 +29,8 @@ from testbed.mptcp.config import (
 )
 from testbed.mptcp.paths import PathsConfig
 from testbed.mptcp.sched import SCHEDULERS
-from testbed.runner.units import Duration, Endpoints, PathLimits, PerSecond, Size
+from testbed.runner.fidelity import Fidelity
+from testbed.runner.units import Duration, Endpoints, PathLimits, Percent, PerSecond, Size
 from testbed.workloads import Workload
 
 Dataclass = TypeVar("Dataclass")
@@ -52,6 +53,8 @@ UNITS: dict[tuple[type, str], Any] = {
     (Workload, "timeout"): Duration,
     (PathsConfig, "endpoints"): Endpoints,
     (PathsConfig, "limits"): PathLimits,
+    **{(Fidelity, name): Duration for name in ("wire_lateness_p99", "timer_lateness_p99")},
+    **{(Fidelity, name): Percent for name in ("wire_cpu", "host_cpu")},
 }
 
 
@@ -141,8 +144,10 @@ if typing.TYPE_CHECKING:
     ClientKeys = BaseModel
     ServerKeys = BaseModel
     WorkloadKeys = BaseModel
+    FidelityKeys = BaseModel
 else:
     ClientKeys, ServerKeys, WorkloadKeys = model_of(ClientConfig), model_of(ServerConfig), model_of(Workload)
+    FidelityKeys = model_of(Fidelity)
 
 
 class Cell(Strict):
@@ -168,6 +173,7 @@ class Experiment(Cell):
     links: Literal["userspace", "kernel"] = "userspace"
     jobs: Annotated[StrictInt, Field(ge=1)] | None = None
     capture: StrictBool = False
+    fidelity: FidelityKeys = Field(default_factory=FidelityKeys)
 
 
 VARIABLE = ("client.", "server.", "workload.", "topology.")  # what may be varied begins so

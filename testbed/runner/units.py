@@ -72,6 +72,14 @@ def per_second(value: Any) -> float:
     return number
 
 
+def percent(value: Any) -> float:
+    """A share 0..1 of '90%' or 90."""
+    number, unit = _split(value, expected := "a percentage such as 90%")
+    if unit not in ("", "%") or number < 0:
+        raise ValueError(f"expected {expected}")
+    return number / 100
+
+
 def _written(value: int, units: dict[str, int]) -> str:
     """The largest unit that leaves a whole number."""
     best = max((scale, name) for name, scale in units.items() if value % scale == 0 and name != "µs")
@@ -98,6 +106,12 @@ PerSecond = Annotated[
     BeforeValidator(per_second),
     PlainSerializer(lambda value: f"{plain_number(value)}/s", return_type=str),
     _text(r"^[0-9.]+ */s$"),
+]
+Percent = Annotated[
+    float,
+    BeforeValidator(percent),
+    PlainSerializer(lambda value: f"{plain_number(round(100 * value, 6))}%", return_type=str),
+    _text(r"^[0-9.]+ *%$"),
 ]
 
 

@@ -32,15 +32,28 @@ def choose_way(campaign: Campaign, net: str | None) -> Way:
     net = net or campaign.experiment.net or "mininet"
     if net == "sim":
         return Way(net, SIM)
-    if campaign.experiment.links == "kernel":
-        raise UserError(
-            "links: kernel shaping is not built yet; userspace wires (--links userspace) mean the same"
-        )
     from testbed.net import check
 
     try:
         way = check()
+        if campaign.experiment.links == "kernel":
+            _refuse_kernel_links()
     except MachineError as error:
         raise MachineError(f"{error}\nor run it in the simulator: --net sim") from None
     notice = "not root: the lab runs in a user namespace" if way == "user" else ""
     return Way(net, LAB[way], notice)
+
+
+def _refuse_kernel_links() -> None:
+    """Before anything starts: what stands in the way, this machine or this testbed."""
+    from testbed.net import has_netem
+
+    if not has_netem():
+        raise MachineError(
+            "links: kernel: this kernel has no netem, which is what delays and loses packets there: "
+            "sudo modprobe sch_netem, or boot a distribution's kernel; --links userspace needs neither"
+        )
+    raise UserError(
+        "links: kernel: this kernel has netem, but shaping with it is not built yet; userspace wires "
+        "(--links userspace) mean the same"
+    )

@@ -24,7 +24,8 @@ from typing import Any
 from testbed.errors import MachineError, RunFailed, UserError
 from testbed.records import LOG, write_run
 from testbed.runner.backends import Backend, Job
-from testbed.runner.spec import Cell
+from testbed.runner.fidelity import Fidelity
+from testbed.runner.spec import Cell, build, model_of
 from testbed.workloads import RunOutcome
 
 
@@ -58,6 +59,7 @@ def run(message: dict[str, Any]) -> dict[str, Any]:
             directory=directory,
             capture=message["capture"],
             links=message["links"],
+            fidelity=build(Fidelity, model_of(Fidelity).model_validate(message["fidelity"])),
         )
         outcome = _backend(message["backend"])(job)
     except UserError as error:

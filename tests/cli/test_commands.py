@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -272,10 +273,18 @@ def test_a_kernel_without_mptcp_is_status_3(testbed: Testbed, monkeypatch: pytes
     assert "CONFIG_MPTCP" in done.err
 
 
-def test_kernel_links_are_refused_before_anything_starts(testbed: Testbed, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("netem", "status", "words"),
+    [(False, 3, "this kernel has no netem.*modprobe sch_netem"), (True, 2, "has netem, but.*not built yet")],
+)
+def test_kernel_links_are_refused_before_anything_starts(
+    testbed: Testbed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, netem: bool, status: int, words: str
+) -> None:
+    monkeypatch.setattr("testbed.net.check", lambda: "root")
+    monkeypatch.setattr("testbed.net.has_netem", lambda: netem)
     done = testbed("run", EXPERIMENT, "--links", "kernel", "--out", tmp_path / "out")
-    assert done.status == 2
-    assert "not built yet" in done.err
+    assert done.status == status
+    assert re.search(words, done.err)
     assert not (tmp_path / "out").exists()
 
 

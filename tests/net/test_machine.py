@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from testbed.errors import MachineError
-from testbed.net import Lab, check, has_mnexec, machine, namespaces
+from testbed.net import Lab, check, has_mnexec, has_netem, machine, namespaces
 from tests.net.needs import lab_only, probe, two_path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -118,3 +118,14 @@ def test_rootless_in_a_user_namespace(tmp_path_factory: pytest.TempPathFactory) 
 def test_the_way_is_known() -> None:
     assert namespaces() == ("root" if os.geteuid() == 0 else "user")
     assert isinstance(has_mnexec(), bool)
+
+
+@pytest.mark.lab
+@lab_only
+def test_whether_the_kernel_could_delay_packets_is_tried() -> None:
+    shown = subprocess.run(["tc", "qdisc", "show", "dev", "lo"], capture_output=True, text=True).stdout
+    modules = Path("/lib/modules", os.uname().release)
+    if has_netem():
+        assert "netem" not in shown  # tried elsewhere
+    else:
+        assert not list(modules.rglob("sch_netem.ko*"))
