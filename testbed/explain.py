@@ -16,6 +16,7 @@ from pathlib import Path
 
 import testbed
 from testbed.errors import UserError
+from testbed.link import BOXES
 from testbed.mptcp.cc import CONTROLLERS
 from testbed.mptcp.counters import COUNTERS
 from testbed.mptcp.reasons import Reason, Verdict
@@ -135,7 +136,11 @@ def explain(word: str) -> list[Entry]:
     wanted = _plain(word)
     found = [entry for entry in _entries() if _plain(entry.name) == wanted]
     if all(entry.kind == "field" for entry in found):
-        found += [entry for entry in _entries() if _plain(f"{entry.kind}s") in (wanted, f"{wanted}s")]
+        found += [
+            entry
+            for entry in _entries()
+            if wanted in (_plain(f"{entry.kind}s"), _plain(f"{entry.kind}es"), _plain(entry.kind))
+        ]
     if not found:
         names = [entry.name for entry in _entries()]
         plain = {_plain(name): name for name in names}
@@ -167,6 +172,9 @@ def _entries() -> Iterator[Entry]:
         yield Entry(name, "controller", controller.meaning, controller.source)
     for name, scheduler in SCHEDULERS.items():
         yield Entry(name, "scheduler", scheduler.meaning, scheduler.source)
+    for name, box in BOXES.items():
+        words = "; ".join(f"{key}= {one.meaning}" for key, one in box.keys.items())
+        yield Entry(name, "middlebox", f"{box.meaning}. {words}".strip(" ."), "")
     for name, (meaning, section) in FLAGS.items():
         yield Entry(name, "endpoint flag", meaning, section)
     for name, (meaning, section) in CLOSED_BY.items():
@@ -191,6 +199,7 @@ def _placed(entry: Entry) -> Entry:
         "TCP state": rf"State\.{entry.name}\b",
         "controller": _class(CONTROLLERS, entry.name),
         "scheduler": _class(SCHEDULERS, entry.name),
+        "middlebox": _class(BOXES, entry.name),
         "endpoint flag": rf"Flag\.{entry.name.upper()}\b",
         "fast_open": rf"FastOpenOutcome\.{entry.name.upper()}\b",
         "closed_by": rf"closed_by.*[\"']{entry.name}[\"']",

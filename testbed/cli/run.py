@@ -47,8 +47,9 @@ def run(
     ] = False,
 ) -> None:
     """Run an experiment: what is missing of it, in parallel, then its tables, figures and report."""
-    from testbed.cli.show import summary_table
+    from testbed.cli.show import matrix_table, summary_table
     from testbed.figures import figure_names
+    from testbed.results import matrix
     from testbed.runner import choose_way, conclude, load_experiment, run_campaign
 
     overrides = [*(sets or []), *([f"links={links.value}"] if links else [])]
@@ -68,13 +69,16 @@ def run(
         print(f"the earlier results are in {finished.moved}", file=sys.stderr)
     if finished.done:
         conclusion = conclude(finished.directory, campaign.experiment.figures)
-        print(summary_table(conclusion.results))
+        cases = matrix(conclusion.results)
+        print(matrix_table(cases) if cases else summary_table(conclusion.results))
         for figure in conclusion.figures:
             print(f"figure   {figure}")
         if conclusion.report:
             print(f"report   {conclusion.report}")
         print(f"results  {finished.directory}")
     finished.check()
+    if finished.done and cases and cases.surprises:
+        raise typer.Exit(1)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from testbed.results import Results
+    from testbed.results import Matrix, Results
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
@@ -61,3 +61,15 @@ def summary_table(results: Results) -> str:
         rows.append(cells)
     total = int(summary["connections"].sum())
     return table(head, rows) + (f"\n{counted(total, 'connection')}, verdict {only}" if only else "")
+
+
+def matrix_table(found: Matrix) -> str:
+    """Cases down, other factors across: what became of the connections."""
+    rows = []
+    for name in found.rows:
+        outcomes = [found.cells.get((name, column)) for column in found.columns]
+        rows.append([name, *("" if one is None else one.said for one in outcomes)])
+    text = table(["case", *found.columns], rows, left=1 + len(found.columns))
+    judged = [one for one in found.cells.values() if one.as_expected is not None]
+    expected = sum(bool(one.as_expected) for one in judged)
+    return f"{text}\n{expected} of {counted(len(judged), 'cell')} as expected" if judged else text

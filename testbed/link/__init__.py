@@ -1,6 +1,6 @@
 """What a wire or a middlebox does to a packet. Pure and seeded: simulator and real-time wire run the same."""
 
-from testbed.link.boxes import BoxSpec, Way, parse_box
+from testbed.link.boxes import BOXES, BoxSpec, Way, parse_box, parse_boxes
 from testbed.link.exact import ExactDrop
 from testbed.link.link import WAYS, Link
 from testbed.link.losses import flip_bit
@@ -10,6 +10,7 @@ from testbed.link.rules import WORDS, DropRule, parse_drops, parse_rule
 from testbed.link.streams import stream
 
 __all__ = [
+    "BOXES",
     "WAYS",
     "WORDS",
     "BoxSpec",
@@ -23,6 +24,7 @@ __all__ = [
     "Way",
     "flip_bit",
     "parse_box",
+    "parse_boxes",
     "parse_drops",
     "params_from_plain",
     "parse_rule",

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 
 from testbed.errors import UserError
-from testbed.link import LinkParams, parse_drops
+from testbed.link import LinkParams, parse_boxes, parse_drops
 from testbed.units import parse_count, parse_percent, parse_rate, parse_time
 
 _PLAIN = LinkParams()
@@ -38,6 +38,7 @@ WORDS: dict[str, tuple[str, Callable[[object], object]]] = {
     "hold": ("hold", parse_time),
     "duplicate": ("duplicate", parse_percent),
     "drop": ("drops", _drops),
+    "middlebox": ("boxes", parse_boxes),
 }
 
 # Mininet's own words that say how an interface is made, not what the wire does

@@ -1,8 +1,9 @@
 """An experiment file -> a checked experiment and its cells, in the order of the file.
 
-Decides what a cell is (one combination of the factors under `vary:`), what a dotted key may address, and
-how errors name file, line and key. Every cell is checked before the first one runs. Must not know how a
-cell is executed, where results go, or which figures exist (the caller hands their names in).
+Decides what a cell is (a case, if there are any, with one combination of the factors under `vary:`), what a
+dotted key may address, and how errors name file, line and key. Every cell is checked before the first one
+runs. Must not know how a cell is executed, where results go, or which figures exist (the caller hands their
+names in).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from testbed.errors import UserError
+from testbed.runner.cases import Case, read_cases
 from testbed.runner.document import ONE_KEY, Document, Path_, dump, parse_set, read, split_key
 from testbed.runner.network import network_of, strange_endpoints
 from testbed.runner.spec import (
@@ -105,6 +107,9 @@ def check(document: Document, name: str, figures: Collection[str] | None = None)
         problems.add(("vary",), "expected factors below it, such as client.profile: [v0, v1]")
         vary = {}
     factors = _check_factors(source, vary, problems)
+    cases = read_cases(source, _may_vary, problems.add)
+    for case in cases:
+        _check_case(source, case, problems)
     if experiment is not None and figures is not None:
         for figure in experiment.figures:
             if figure not in figures:
@@ -112,17 +117,22 @@ def check(document: Document, name: str, figures: Collection[str] | None = None)
     problems.stop()
     assert experiment is not None
 
-    count = 1
+    count = max(len(cases), 1)
     for _, values in factors:
         count *= len(values)
     if count > MOST_CELLS:
         problems.add(("vary",), f"{count:,} cells are more than {MOST_CELLS:,}")
         problems.stop()
-    base = {key: value for key, value in source.data.items() if key != "vary"}
+    base = {key: value for key, value in source.data.items() if key not in ("vary", "cases")}
     cells = []
-    for index, combination in enumerate(itertools.product(*(values for _, values in factors))):
+    rows: list[Case | None] = [*cases] or [None]
+    for index, (case, *combination) in enumerate(itertools.product(rows, *(values for _, values in factors))):
         copy = Document(document.name, base, dict(document.origins)).copy()
         chosen = {}
+        if case is not None:
+            chosen["case"] = case.name
+            for setting in case.settings:
+                copy.set(*setting)
         for (key, _), (value, shown, origin) in zip(factors, combination, strict=True):
             copy.set(key, value, origin)
             chosen[key] = shown
@@ -237,6 +247,25 @@ def _resolve_file(document: Document) -> None:
         topology["file"] = str((Path(document.name).parent / topology["file"]).resolve())
 
 
+def _may_vary(key: str) -> bool:
+    return key.startswith((*VARIABLE, *ONE_KEY)) or key == "connections"
+
+
+def _check_case(document: Document, case: Case, problems: _Problems) -> None:
+    """A case alone, with what it does not say as the file has it."""
+    copy = document.copy()
+    for key in ("vary", "cases"):
+        copy.data.pop(key, None)
+    for setting in case.settings:
+        copy.set(*setting)
+    here = _Problems(copy)
+    _validate(Cell, _nested(copy, Cell), here)
+    origins = tuple(f"{origin}: " for _, _, origin in case.settings)
+    for line in here.lines:
+        if line.startswith(origins) and line not in problems.lines:
+            problems.lines.append(line)
+
+
 def _check_factors(
     document: Document, vary: dict[str, Any], problems: _Problems
 ) -> list[tuple[str, list[tuple[Any, Any, str]]]]:
@@ -244,7 +273,7 @@ def _check_factors(
     factors = []
     for key, values in vary.items():
         path = ("vary", key)
-        if not key.startswith((*VARIABLE, *ONE_KEY)) and key != "connections":
+        if not _may_vary(key):
             problems.add(
                 path, f"cannot be varied; only connections and {', '.join((*VARIABLE, *ONE_KEY))} can"
             )

@@ -29,6 +29,7 @@ from testbed.mptcp.config import (
 )
 from testbed.mptcp.paths import PathsConfig
 from testbed.mptcp.sched import SCHEDULERS
+from testbed.runner.cases import Expect
 from testbed.runner.fidelity import Fidelity
 from testbed.runner.units import Duration, Endpoints, PathLimits, Percent, PerSecond, Size
 from testbed.workloads import Workload
@@ -159,12 +160,14 @@ class Cell(Strict):
     workload: WorkloadKeys = Field(default_factory=WorkloadKeys)
     connections: Annotated[StrictInt, Field(ge=1)] = 1
     network: dict[str, Any] = {}  # "paths.*.loss.up" and such: testbed/plan reads them
+    expect: Expect = {}  # verdicts, by the client's profile
 
 
 class Experiment(Cell):
     """A whole file. `repeats` executions of every cell, each with its own seed derived from `seed`."""
 
     question: str = ""
+    cases: dict[str, dict[str, Any]] = {}
     vary: dict[str, list[Any]] = {}
     repeats: Annotated[StrictInt, Field(ge=1)] = 1
     seed: Annotated[StrictInt, Field(ge=0)] = 1

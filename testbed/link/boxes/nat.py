@@ -7,6 +7,7 @@ direction begins. Read first: RFC 5382 §4, §5, RFC 8684 §3.2 (address IDs: wh
 
 from __future__ import annotations
 
+import ipaddress
 import random
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -39,12 +40,13 @@ class Nat(Box):
         self,
         way: Way,
         rng: random.Random,
-        address: bytes | None = None,
+        address: str | None = None,
         port: int = 40_000,
         rebind: int | None = None,
     ) -> None:
         super().__init__(way, rng)
-        self._address, self._first, self._rebind = address, port, rebind
+        self._address = None if address is None else ipaddress.ip_address(address).packed
+        self._first, self._rebind = port, rebind
         self._next = port
         self._bindings: dict[Flow, _Binding] = {}
         self._flows: dict[tuple[tuple[bytes, int], tuple[bytes, int]], Flow] = {}  # outside end, far end

@@ -28,8 +28,8 @@ def count(least: int, most: int, of: str) -> Callable[[str], int]:
     return parse
 
 
-def address(value: str) -> bytes:
+def address(value: str) -> str:
     try:
-        return ipaddress.ip_address(value).packed
+        return str(ipaddress.ip_address(value))
     except ValueError:
         raise UserError(f"{value!r} is no address; expected as in 10.0.1.99") from None
