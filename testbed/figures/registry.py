@@ -33,11 +33,6 @@ FIGURES = {
     figure.name: figure
     for figure in (
         Figure(
-            "case_matrix",
-            "What became of the connections in each case, beside what was expected",
-            "testbed.figures.case_matrix:draw",
-        ),
-        Figure(
             "fallback_by_loss",
             "How often a connection falls back, against the loss from client to server",
             "testbed.figures.fallback_by_loss:draw",
@@ -46,6 +41,11 @@ FIGURES = {
             "goodput_by_path",
             "What a connection carried, and over which path",
             "testbed.figures.goodput_by_path:draw",
+        ),
+        Figure(
+            "case_matrix",
+            "What became of the connections in each case, beside what was expected",
+            "testbed.figures.case_matrix:draw",
         ),
     )
 }

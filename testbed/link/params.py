@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from testbed.errors import UserError
-from testbed.link.boxes import BoxSpec
+from testbed.link.boxes import BoxSpec, parse_box
 from testbed.link.losses import Burst, parse_blackout, parse_burst
 from testbed.link.queue import Red, parse_red
 from testbed.link.rules import parse_rule
@@ -148,7 +148,7 @@ class LinkParams:
 def params_from_plain(values: Mapping[str, Any]) -> LinkParams:
     """What `dataclasses.asdict` made, and JSON may have carried."""
     fields = {key: _tuples(value) for key, value in values.items()}
-    fields["boxes"] = tuple(BoxSpec(**box) for box in values.get("boxes", ()))
+    fields["boxes"] = tuple(parse_box(box["text"]) for box in values.get("boxes", ()))
     fields["changes"] = tuple(
         Change(change["at"], _tuples(change["values"])) for change in values.get("changes", ())
     )

@@ -68,7 +68,7 @@ def test_two_ways_of_running_lie_over_one_another(results: Results) -> None:
 
 
 def test_every_registered_figure_can_be_drawn(results: Results, tmp_path: Path) -> None:
-    for name in FIGURES:
+    for name in FIGURES.keys() - {"case_matrix"}:  # it needs cases: tests/runner/test_cases.py
         for file in draw(name, [results], tmp_path):
             assert file.stat().st_size > 5_000
 
