@@ -9,19 +9,15 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import struct
 import subprocess
 
 from testbed.bench.end import CHUNK, Meter, Report, Task, ready, run
-
-PROTOCOL = 262  # IPPROTO_MPTCP
-SOL_MPTCP, MPTCP_INFO = 284, 1
-_FALLBACK = 1
+from testbed.linux.sockets import IPPROTO_MPTCP, info
 
 
 def available() -> bool:
     try:
-        socket.socket(socket.AF_INET, socket.SOCK_STREAM, PROTOCOL).close()
+        socket.socket(socket.AF_INET, socket.SOCK_STREAM, IPPROTO_MPTCP).close()
     except OSError:
         return False
     return True
@@ -44,7 +40,7 @@ def _tell_the_path_manager(task: Task) -> None:
 
 def _socket(task: Task) -> socket.socket:
     family = socket.AF_INET6 if ":" in task.addresses[0] else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM, PROTOCOL)
+    sock = socket.socket(family, socket.SOCK_STREAM, IPPROTO_MPTCP)
     with contextlib.suppress(OSError):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"cubic")
     return sock
@@ -88,11 +84,8 @@ def _receive(task: Task) -> Report:
 
 def _state(sock: socket.socket) -> tuple[int, bool]:
     """How many subflows there are, and whether it is still Multipath TCP."""
-    try:
-        info = sock.getsockopt(SOL_MPTCP, MPTCP_INFO, 256)
-    except OSError:
-        return 1, False
-    return info[0] + 1, not struct.unpack_from("=I", info, 8)[0] & _FALLBACK
+    now = info(sock)
+    return (1, False) if now is None else (now.extra + 1, not now.fallback)
 
 
 if __name__ == "__main__":

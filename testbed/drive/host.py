@@ -18,6 +18,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from testbed.drive import kernel_host
 from testbed.drive.divert import Divert
 from testbed.drive.icmp import Icmp
 from testbed.drive.loop import Loop
@@ -28,6 +29,7 @@ from testbed.drive.timer import ask_for_exact_timers
 from testbed.drive.tun import Tun
 from testbed.errors import TestbedError, UserError
 from testbed.link import stream
+from testbed.linux.settings import is_kernel
 from testbed.workloads.host import Host
 from testbed.workloads.spec import FIRST_EPHEMERAL, LAST_EPHEMERAL, HostSpec
 
@@ -60,6 +62,8 @@ def doors(spec: HostSpec) -> tuple[tuple[str, int], ...]:
 
 def run(spec: HostSpec, stop: Stop, *, stay: bool, origin: int | None) -> dict[str, Any]:
     """Runs the host in the current namespace; what OUT.json is to hold."""
+    if (config := spec.client or spec.server) is not None and is_kernel(config):
+        return kernel_host.run(spec, stop, stay=stay, origin=origin, leave_within=LEAVE_WITHIN)
     client = spec.role == "client"
     ports = (FIRST_EPHEMERAL, LAST_EPHEMERAL) if client else (spec.port, spec.port)
     with Tun() as tun, Icmp() as icmp, Divert(tun, ports, spec.addresses, doors(spec)) as divert:

@@ -27,6 +27,7 @@ class Profile(StrEnum):
     V0 = "v0"  # RFC 6824
     DRAFT = "draft"  # draft-paasch-mptcp-syncookies-02
     V1 = "v1"  # RFC 8684
+    KERNEL = "kernel"  # the machine's own stack, in a lab; no endpoint of this package speaks it
 
 
 class SynCookies(StrEnum):

@@ -39,6 +39,7 @@ from testbed.mptcp.listener import (
 )
 from testbed.mptcp.outgoing import next_segment
 from testbed.mptcp.paths import Join, LocalEndpoint
+from testbed.mptcp.profiles import own
 from testbed.mptcp.reasons import Reason
 from testbed.mptcp.report import ConnectionReport
 from testbed.mptcp.subflow import Subflow
@@ -85,6 +86,7 @@ class Endpoint:
 
     def listen(self, port: int, config: ServerConfig, addresses: tuple[bytes, ...] = ()) -> None:
         """Accept connections to `port` on these local addresses; on any when none are given."""
+        own(*config.profiles)
         self._listeners[port] = Listener(port, config, addresses, self._jar, door_of(config, self._secret))
 
     def rotate_cookie_secret(self, secret: bytes) -> None:
@@ -106,6 +108,7 @@ class Endpoint:
     ) -> int:
         """Start a connection; its number. Raises ValueError when the four-tuple is in use. `only_cookie`:
         it is reset as soon as it has a Fast Open cookie for the next one; Closed follows in any case."""
+        own(config.profile)
         key = (local[0], local[1], remote[0], remote[1])
         if self._table.find(key) is not None:
             raise ValueError(f"ports {local[1]} -> {remote[1]} are in use between these addresses")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from testbed.errors import UserError
 from testbed.mptcp.config import MptcpConfig, Profile
 from testbed.mptcp.wire import MpCapable
 from testbed.mptcp.wire.mptcp_options import FLAG_EXTENSIBILITY, FLAG_HMAC
@@ -22,6 +23,15 @@ class Speech:
     version: int
     sha256: bool
     key_in_syn: bool
+
+
+def own(*profiles: Profile) -> None:
+    """UserError for the profile that is none of this stack's."""
+    if Profile.KERNEL in profiles:
+        raise UserError(
+            "profile kernel: that is the machine's own MPTCP, which takes part in experiments in a lab "
+            "(testbed run --net mininet); this stack speaks v0, draft, v1 and tcp"
+        )
 
 
 def speech(profile: Profile, config: MptcpConfig) -> Speech:

@@ -11,13 +11,14 @@ from testbed.mptcp.tcp.fastopen import FastOpenOutcome
 @dataclass(frozen=True, slots=True)
 class SubflowReport:
     """One subflow that was established. Bytes are payload, retransmissions and copies included; `srtt` in
-    ns, `cwnd` in bytes; `state` is RFC 9293's word, `reason` why it ended early."""
+    ns, `cwnd` in bytes; `state` is RFC 9293's word, `reason` why it ended early, ids None where they are
+    not to be had."""
 
     index: int
     local: tuple[bytes, int]
     remote: tuple[bytes, int]
-    local_id: int
-    remote_id: int
+    local_id: int | None
+    remote_id: int | None
     backup: bool
     state: str
     bytes_sent: int

@@ -2,14 +2,13 @@
 
 Decides how the Linux end of a cell behaves: it sends a known stream, compares what comes back, holds still
 half-way where it is asked to, and says what the kernel told it of the connection. JSON lines on standard
-output: `ready`, `midway` (a line on standard input lets it go on), `result`. A file by itself, without the
-package around it: it starts ten times faster so. Knows nothing of cells and of what is expected.
-Read first: the kernel's linux/mptcp.h for MPTCP_INFO and what follows it.
+output: `ready`, `midway` (a line on standard input lets it go on), `result`. Run as a file, with no
+more of the package than linux/sockets.py: it starts ten times faster so. Knows nothing of cells and of what
+is expected.
 """
 
 from __future__ import annotations
 
-import ctypes
 import json
 import random
 import select
@@ -17,25 +16,20 @@ import socket
 import struct
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
-IPPROTO_MPTCP = 262
-SOL_MPTCP = 284
-_MPTCP_INFO, _MPTCP_TCPINFO, _MPTCP_SUBFLOW_ADDRS = 1, 2, 3
-_INFO_LENGTH = 128
-_FALLBACK = 1  # mptcpi_flags
-_MSG_FASTOPEN = 0x20000000
-_TCP_INFO = 136  # bytes of tcp_info up to tcpi_bytes_received
-_HANDSHAKE = (2, 3)  # tcpi_state: SYN_SENT, SYN_RECV
-_STORAGE = 128  # sizeof(struct sockaddr_storage)
+if not __package__:
+    sys.path[0] = str(Path(__file__).parents[2])
+
+from testbed.linux import sockets
+from testbed.linux.sockets import IPPROTO_MPTCP, MSG_FASTOPEN, mapped
 
 PERIOD = 65_521  # a prime: no power-of-two slip goes unseen
 CHUNK = 1 << 18
 SMALL_WINDOW = 1 << 16
 BLOCK = random.Random("stream of the oracle").randbytes(PERIOD)
 STREAM = memoryview(BLOCK * (CHUNK // PERIOD + 2))
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def say(event: str, **fields: Any) -> None:
@@ -48,59 +42,25 @@ def stream(at: int, length: int) -> memoryview:
 
 
 def info(sock: socket.socket) -> dict[str, Any]:
-    """MPTCP_INFO; a connection without MPTCP has none."""
-    try:
-        raw = sock.getsockopt(SOL_MPTCP, _MPTCP_INFO, _INFO_LENGTH)
-    except OSError:
+    """What a result says of the connection."""
+    now = sockets.info(sock)
+    if now is None:
         return {"verdict": "fallback"}
-    extra, _, _, most = struct.unpack_from("=4B", raw)
-    flags, token = struct.unpack_from("=II", raw, 8)
     return {
-        "verdict": "fallback" if flags & _FALLBACK else "mptcp",
-        "extra": extra,
-        "most": most,
-        "token": token,
-        "checksum": bool(raw[42]),
+        "verdict": "fallback" if now.fallback else "mptcp",
+        "extra": now.extra,
+        "most": now.most,
+        "token": now.token,
+        "checksum": now.checksum,
     }
-
-
-def _array(sock: socket.socket, option: int, size: int) -> list[bytes]:
-    """One element for each subflow: struct mptcp_subflow_data in front, then the elements."""
-    most = 16
-    head = struct.pack("=IIII", 16, 0, 0, size)
-    buffer = ctypes.create_string_buffer(head, 16 + most * size)
-    length = ctypes.c_uint32(len(buffer))
-    if _libc.getsockopt(sock.fileno(), SOL_MPTCP, option, buffer, ctypes.byref(length)) != 0:
-        return []
-    _, count, kernel, _ = struct.unpack_from("=IIII", buffer.raw)
-    step = min(size, kernel)
-    return [buffer.raw[16 + one * step : 16 + (one + 1) * step] for one in range(count)]
-
-
-def _address(raw: bytes) -> str:
-    family = struct.unpack_from("=H", raw)[0]
-    text = socket.inet_ntop(family, raw[4:8] if family == socket.AF_INET else raw[8:24])
-    return text.removeprefix("::ffff:")
 
 
 def subflows(sock: socket.socket) -> list[dict[str, Any]]:
     """Addresses of each subflow that is established now, and the bytes that it carried."""
-    found = []
-    addresses = _array(sock, _MPTCP_SUBFLOW_ADDRS, 2 * _STORAGE)
-    figures = _array(sock, _MPTCP_TCPINFO, _TCP_INFO)
-    for pair, raw in zip(addresses, figures, strict=False):
-        if raw[0] in _HANDSHAKE:
-            continue
-        sent, received = struct.unpack_from("=QQ", raw, 120)
-        found.append(
-            {
-                "local": _address(pair[:_STORAGE]),
-                "remote": _address(pair[_STORAGE:]),
-                "sent": sent,
-                "received": received,
-            }
-        )
-    return found
+    return [
+        {"local": flow.local[0], "remote": flow.remote[0], "sent": flow.acked, "received": flow.received}
+        for flow in sockets.subflows(sock)
+    ]
 
 
 class Exchange:
@@ -239,7 +199,7 @@ def _connection(spec: dict[str, Any]) -> dict[str, Any]:
     early = 0
     if spec.get("fast_open"):
         sock.setblocking(True)  # else without a cookie it would not take the data at all
-        early = sock.sendto(stream(0, 1000), _MSG_FASTOPEN, target)
+        early = sock.sendto(stream(0, 1000), MSG_FASTOPEN, target)
     else:
         sock.connect(target)
     exchange = Exchange(sock, spec, spec["size"])
@@ -275,7 +235,7 @@ def _family(spec: dict[str, Any]) -> int:
 
 
 def _mapped(spec: dict[str, Any], address: str) -> str:
-    return f"::ffff:{address}" if spec.get("both") and ":" not in address else address
+    return mapped(address) if spec.get("both") else address
 
 
 if __name__ == "__main__":

@@ -16,8 +16,9 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 from testbed.errors import MachineError, RunFailed
+from testbed.linux import node
 from testbed.net import Lab
-from testbed.oracle import kernel, network
+from testbed.oracle import network
 from testbed.oracle.cells import Cell
 from testbed.oracle.outcome import End, Outcome, differences
 from testbed.oracle.peers import PATIENCE, Peer, Settings, Task
@@ -35,7 +36,7 @@ _CHECKSUM_PLACES = {0x05: 144, 0x07: 176, 0x0D: 176, 0x0F: 208}
 
 def run_cells(cells: Sequence[Cell], size: int = SIZE, jobs: int = 1) -> Iterator[Outcome]:
     """Each as it ends, so many side by side. MachineError where the kernel has no MPTCP."""
-    kernel.check()
+    node.check()
     ports = itertools.count(_FIRST_PORT, 2)  # and each cell's DOOR behind its own
     idle: queue.SimpleQueue[_Place] = queue.SimpleQueue()
     with ThreadPoolExecutor(jobs) as pool, ExitStack() as places:
@@ -136,12 +137,12 @@ class _Stage:
         scenario = SCENARIOS[self.cell.scenario]
         midway = scenario.midway
         for side in SIDES:
-            self.shell(side, kernel.script(self._sysctls(side), self._endpoints(side), self._limits(side)))
+            self.shell(side, node.script(self._sysctls(side), self._endpoints(side), self._limits(side)))
         if scenario.before is not None:
             scenario.before(self)
-        self._before = {side: kernel.counters(self.pids[side]) for side in SIDES}
+        self._before = {side: node.counters(self.pids[side]) for side in SIDES}
         self.names = frozenset(self._before["server"]) - {"MPCurrEstab"}
-        arrived = kernel.bytes_in(self.pids["server"])
+        arrived = node.bytes_in(self.pids["server"])
         for side in ("server", "client"):
             self.peers[side] = Peer(self.lab, side, self.cell.stack(side), self.task)
             if side == "server":
@@ -179,7 +180,7 @@ class _Stage:
             self.peers[self.task.pauses].wait_midway()
             return
         deadline = time.monotonic() + PATIENCE  # our client: by what the server's cables have carried
-        while kernel.bytes_in(self.pids["server"]) - arrived < self.task.pause:
+        while node.bytes_in(self.pids["server"]) - arrived < self.task.pause:
             if time.monotonic() > deadline or self.peers["client"].process.poll() is not None:
                 raise RunFailed("half of the bytes never arrived")
             time.sleep(0.002)
@@ -191,7 +192,7 @@ class _Stage:
         """What the kernel there has counted, once it has no connection of this cell any more."""
         deadline = time.monotonic() + _SETTLED_WITHIN
         while True:
-            now = kernel.since(self._before[side], kernel.counters(self.pids[side]))
+            now = node.since(self._before[side], node.counters(self.pids[side]))
             if not now.get("MPCurrEstab") or time.monotonic() > deadline:
                 return now
             time.sleep(0.005)

@@ -267,7 +267,7 @@ def test_a_kernel_without_mptcp_is_status_3(testbed: Testbed, monkeypatch: pytes
     def refuse(*_: object) -> None:
         raise OSError(errno.EPROTONOSUPPORT, "Protocol not supported")
 
-    monkeypatch.setattr("testbed.oracle.kernel.socket.socket", refuse)
+    monkeypatch.setattr("testbed.linux.node.socket.socket", refuse)
     done = testbed("interop", "--quick")
     assert done.status == 3
     assert "CONFIG_MPTCP" in done.err

@@ -8,6 +8,7 @@ import json
 import pytest
 
 from testbed.errors import UserError
+from testbed.linux.node import script, since
 from testbed.oracle import (
     Cell,
     Outcome,
@@ -22,7 +23,6 @@ from testbed.oracle import (
 )
 from testbed.oracle.cells import PAIRS, TRANSFER
 from testbed.oracle.expected import MANY, Expected, spelled, transfer, within
-from testbed.oracle.kernel import script, since
 from testbed.oracle.outcome import End, differences
 from testbed.oracle.peers import COMMANDS, READERS, Settings, Task
 from testbed.oracle.report import line, time_left

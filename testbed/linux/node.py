@@ -1,8 +1,8 @@
-"""What Linux is told before a cell, and what it counts meanwhile.
+"""What a network namespace tells Linux of MPTCP before a run, and what Linux counts meanwhile.
 
-Decides the sysctls and the path manager's words of each end, as one shell script for each node, and which
-of the kernel's counters are read. The counters are read from outside: /proc/PID/net is the network of that
-process. Knows nothing of cells. Read first: the kernel's Documentation/networking/mptcp-sysctl.rst;
+Decides what holds unless a run says otherwise, the shell script that sets it, and which of the kernel's
+counters are read. The counters are read from outside: /proc/PID/net is the network of that process.
+Knows nothing of experiments and cells. Read first: the kernel's Documentation/networking/mptcp-sysctl.rst;
 ip-mptcp(8).
 """
 
@@ -12,14 +12,15 @@ import errno
 import re
 import shlex
 import socket
+import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from testbed.errors import MachineError
+from testbed.linux.sockets import IPPROTO_MPTCP
 
-IPPROTO_MPTCP = 262
 _PREFIX = "MPTcpExt"
-_TCP = {"SyncookiesSent", "SyncookiesRecv", "SyncookiesFailed"}
+_TCP = {"ListenOverflows", "SyncookiesSent", "SyncookiesRecv", "SyncookiesFailed"}
 _TCP |= {"TCPFastOpenActive", "TCPFastOpenActiveFail", "TCPFastOpenCookieReqd"}
 _TCP |= {"TCPFastOpenPassive", "TCPFastOpenPassiveFail"}
 
@@ -52,9 +53,9 @@ def check() -> None:
         ) from None
 
 
-def script(sysctls: Mapping[str, int], endpoints: Sequence[str], limits: str) -> str:
-    """For `sh -ec`: everything as it was never touched, then the cell's own."""
-    lines = [f"sysctl -qw {name}={value}" for name, value in {**SYSCTLS, **sysctls}.items()]
+def script(sysctls: Mapping[str, object], endpoints: Sequence[str], limits: str) -> str:
+    """For `sh -ec`: everything as it was never touched, then the run's own."""
+    lines = [f"sysctl -qw {name}={shlex.quote(str(value))}" for name, value in {**SYSCTLS, **sysctls}.items()]
     lines += [f"sysctl -qew {name}={value}" for name, value in OPTIONAL.items()]
     lines += ["ip tcp_metrics flush"]  # Fast Open's cookies are there
     lines += ["ip mptcp endpoint flush", f"ip mptcp limits set {limits}"]
@@ -62,7 +63,16 @@ def script(sysctls: Mapping[str, int], endpoints: Sequence[str], limits: str) ->
     return "\n".join(lines)
 
 
-def counters(pid: int) -> dict[str, int]:
+def apply(sysctls: Mapping[str, object], endpoints: Sequence[str], limits: str) -> None:
+    """Here, in the network namespace of this process; MachineError in the words of whoever refused."""
+    done = subprocess.run(
+        ["sh", "-ec", script(sysctls, endpoints, limits)], capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        raise MachineError(f"setting up Linux's MPTCP: {done.stderr.strip() or 'it was refused'}")
+
+
+def counters(pid: int | str = "self") -> dict[str, int]:
     """Name -> count, MPTCP's without their prefix as nstat prints it, zeros too."""
     found: dict[str, int] = {}
     lines = Path(f"/proc/{pid}/net/netstat").read_text().splitlines()
@@ -72,6 +82,16 @@ def counters(pid: int) -> dict[str, int]:
             if group == _PREFIX or (group == "TcpExt" and name in _TCP):
                 found[name] = int(value)
     return found
+
+
+def segments() -> dict[str, int]:
+    """TCP's own count of this namespace: InSegs, OutSegs, RetransSegs and more."""
+    names, values = (
+        line.split()[1:]
+        for line in Path("/proc/self/net/snmp").read_text().splitlines()
+        if line[:4] == "Tcp:"
+    )
+    return {name: int(value) for name, value in zip(names, values, strict=True)}
 
 
 def since(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int]:
