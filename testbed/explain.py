@@ -44,7 +44,7 @@ PROFILES = {
         "draft-paasch-mptcp-syncookies-02 §3.1",
     ),
     "v1": ("MPTCP version 1, which took over the draft's handshake", "RFC 8684 §3.1"),
-    "kernel": ("the machine's own MPTCP, as a peer", "RFC 8684"),
+    "kernel": ("the machine's own MPTCP, at either end of an experiment in a lab", "RFC 8684"),
 }
 
 OPTIONS = {

@@ -21,6 +21,7 @@ _INFO_LENGTH, _TCP_INFO_LENGTH = 128, 232
 _MOST_SUBFLOWS = 16
 _STORAGE = 128  # sizeof(struct sockaddr_storage)
 _HANDSHAKE = (2, 3)  # tcpi_state: SYN_SENT, SYN_RECV
+_NO_PORT = b"\0\0"  # of a peer that never answered
 _SYN_DATA = 32  # tcpi_options: the SYN's data was taken
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -84,7 +85,7 @@ def subflows(sock: socket.socket) -> list[Flow]:
     return [
         _flow(_place(pair[:_STORAGE]), _place(pair[_STORAGE:]), raw)
         for pair, raw in zip(addresses, figures, strict=False)
-        if raw[0] not in _HANDSHAKE
+        if (raw[0] not in _HANDSHAKE or raw[5] & _SYN_DATA) and pair[_STORAGE + 2 : _STORAGE + 4] != _NO_PORT
     ]
 
 

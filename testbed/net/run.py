@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from testbed.errors import RunFailed, UserError
+from testbed.linux import node
+from testbed.linux.settings import is_kernel
 from testbed.net.job import JOB, LOG, NODES, RESULT, Job, Result, error_of, read, tail, write
 from testbed.net.machine import check
 from testbed.plan import NetPlan
@@ -49,6 +51,9 @@ def run_in_lab(
         for address in spec.addresses:
             if address not in known:
                 raise UserError(f"host {spec.name} has no address {address}; it has {', '.join(known)}")
+        config = spec.client or spec.server
+        if config is not None and is_kernel(config):
+            node.check()
     check()
     job = Job(plan, tuple(hosts), seed, capture, timeout, _next_cpu())
     with _started(job, directory, "run") as process:

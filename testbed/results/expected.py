@@ -22,6 +22,7 @@ def applies(settings: dict[str, Any]) -> bool:
     return bool(
         settings["server"]["syn_cookies"] == "always"
         and settings["workload"]["request"] > 0
+        and "kernel" not in (settings["client"]["profile"], *settings["server"]["profiles"])
         and settings["client"]["first_data"] == "capable"
         and [key for key in network if ".loss" in key] in ([], [LOSS])
         and not disturbed

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from testbed.errors import UserError
 from testbed.runner.cases import Case, read_cases
 from testbed.runner.document import ONE_KEY, Document, Path_, dump, parse_set, read, split_key
-from testbed.runner.network import network_of, strange_endpoints
+from testbed.runner.network import impossible, network_of
 from testbed.runner.spec import (
     VARIABLE,
     Cell,
@@ -210,7 +210,7 @@ def _validate(
     if problems.lines:
         return None
     try:
-        for path, text in strange_endpoints(made, network_of(made)):
+        for path, text in impossible(made, network_of(made)):
             problems.add(path, text)
     except UserError as error:
         text = str(error)
@@ -296,6 +296,8 @@ def _check_factors(
             for line in here.lines:
                 if line.startswith(f"{origin}: ") and line not in problems.lines:
                     problems.lines.append(line)
+            if not set(here.lines) <= set(problems.lines) and not problems.lines:
+                problems.lines += here.lines  # what this value makes wrong elsewhere
             if cell is None or here.lines:
                 continue
             data = written(cell)

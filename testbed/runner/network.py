@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from testbed.errors import UserError
+from testbed.linux.settings import refusals
 from testbed.mptcp.config import ClientConfig, ServerConfig
 from testbed.plan import Hop, NetPlan, load_topology, plan_from, with_overrides
 from testbed.runner.seeds import derive
@@ -29,10 +30,12 @@ def network_of(cell: Cell) -> NetPlan:
     return with_overrides(plan, cell.network) if cell.network else plan
 
 
-def strange_endpoints(cell: Cell, plan: NetPlan) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Endpoints whose address its host does not have: the key, and what is wrong."""
+def impossible(cell: Cell, plan: NetPlan) -> Iterator[tuple[tuple[str, ...], str]]:
+    """What its host cannot do: endpoints of other hosts, keys without a meaning to Linux. Key, and words."""
     for spec in hosts_of(cell, plan, 0):
         config = spec.client or spec.server
+        if config is not None:
+            yield from refusals(spec.role, config)
         for endpoint in (config.paths.endpoints or ()) if config else ():
             if endpoint.text not in spec.addresses:
                 words = f"{endpoint.text} is no address of {spec.name}; it has {', '.join(spec.addresses)}"

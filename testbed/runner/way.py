@@ -9,7 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from testbed.errors import MachineError, UserError
+from testbed.linux import node
+from testbed.linux.settings import is_kernel
+from testbed.mptcp.config import ClientConfig, ServerConfig
 from testbed.runner.experiment import Campaign
+from testbed.runner.spec import build
 
 SIM = "simulator, virtual time"
 LAB = {
@@ -30,16 +34,25 @@ class Way:
 def choose_way(campaign: Campaign, net: str | None) -> Way:
     """MachineError where a lab is wanted and cannot be had."""
     net = net or campaign.experiment.net or "mininet"
+    linux = _key_of_linux(campaign)
     if net == "sim":
+        if linux:
+            raise UserError(
+                f"{linux}: kernel: the simulator has no Linux in it; run it in a lab: --net mininet, or "
+                f"leave it out here: --set {linux}=v1"
+            )
         return Way(net, SIM)
     from testbed.net import check
 
+    if linux:
+        node.check()
     try:
         way = check()
         if campaign.experiment.links == "kernel":
             _refuse_kernel_links()
     except MachineError as error:
-        raise MachineError(f"{error}\nor run it in the simulator: --net sim") from None
+        advice = "" if linux else "\nor run it in the simulator: --net sim"
+        raise MachineError(f"{error}{advice}") from None
     notice = "not root: the lab runs in a user namespace" if way == "user" else ""
     return Way(net, LAB[way], notice)
 
@@ -57,3 +70,15 @@ def _refuse_kernel_links() -> None:
         "links: kernel: this kernel has netem, but shaping with it is not built yet; userspace wires "
         "(--links userspace) mean the same"
     )
+
+
+def _key_of_linux(campaign: Campaign) -> str | None:
+    """The key that asks for Linux's own MPTCP in some cell."""
+    for plan in campaign.cells:
+        for key, config in (
+            ("client.profile", build(ClientConfig, plan.cell.client)),
+            ("server.profiles", build(ServerConfig, plan.cell.server)),
+        ):
+            if is_kernel(config):
+                return key
+    return None

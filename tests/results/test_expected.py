@@ -37,6 +37,8 @@ def test_ten_segments_are_ten(settings: dict[str, Any]) -> None:
         ("server", "syn_cookies", "auto"),
         ("workload", "request", 0),
         ("client", "first_data", "dss"),
+        ("client", "profile", "kernel"),
+        ("server", "profiles", ["kernel"]),
         ("network", "paths.*.loss.down", 5),
         ("network", "paths.*.reorder.up", 5),
         ("network", "links.client-r1.drop.up", "third_ack"),

@@ -97,7 +97,7 @@ def test_set_overrides_and_fixes_a_factor(experiment: Path) -> None:
         (8, "workload: {request: 3 parsecs}", ["workload.request: expected a size such as 300B"]),
         (8, "workload: {timeout: 3}", ["workload.timeout: expected a time with its unit"]),
         (8, "workload: {type: http}", ["workload.type: expected request or bulk"]),
-        (7, "server: {profiles: [v2]}", ["server.profiles: expected tcp, v0, draft or v1", "'v2'"]),
+        (7, "server: {profiles: [v2]}", ["server.profiles: expected tcp, v0, draft, v1 or kernel", "'v2'"]),
         (7, "server: {sin_cookies: off}", ["server.sin_cookies: unknown key", "syn_cookies"]),
         (6, "client: {tcp: {nagle: maybe}}", ["client.tcp.nagle: expected true or false"]),
         (
@@ -122,7 +122,7 @@ def test_set_overrides_and_fixes_a_factor(experiment: Path) -> None:
         (5, "  paths.*.drop.up: [thrid_ack]", ["thrid_ack", "third_ack"]),
         (5, "  paths.*.loss.up: 5", ["vary.paths.*.loss.up: expected a list"]),
         (5, "  paths.*.loss.up: [5, 5%]", ["stands here twice"]),
-        (4, "  client.profile: [v9]", ["client.profile: expected tcp, v0, draft or v1"]),
+        (4, "  client.profile: [v9]", ["client.profile: expected tcp, v0, draft, v1 or kernel"]),
         (4, "  client.third_ack: [bare]", ["is varied here and fixed at", ":6"]),
         (4, "  seed: [1, 2]", ["vary.seed: cannot be varied"]),
         (2, "topology: {name: tow_path}", ["topology: unknown topology 'tow_path'", "two_path"]),
