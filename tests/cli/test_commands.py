@@ -206,7 +206,7 @@ def test_doctor_names_what_is_missing_and_the_remedy(
         ),
         (["run", EXPERIMENT, "--set", "paths.*.loss.up=120%"], ["--set paths.*.loss.up=120%", "0 to 100"]),
         (["run", EXPERIMENT, "--set", "topology.name=x"], ["unknown topology 'x'", "two_path"]),
-        (["run", EXPERIMENT, "--set", "client.profile=v2"], ["client.profile", "v0, draft or v1"]),
+        (["run", EXPERIMENT, "--set", "client.profile=v2"], ["client.profile", "v0, draft, v1 or kernel"]),
         (["run", EXPERIMENT, "--net", "cloud"], ["cloud"]),
         (["run", EXPERIMENT, "--jobs", "0"], ["--jobs"]),
         (["results", "nowhere"], ["nowhere: no finished runs here"]),
