@@ -13,7 +13,7 @@ from testbed.cli import transfers
 from testbed.cli.flags import size_of
 from testbed.cli.show import counted
 from testbed.errors import UserError
-from testbed.mptcp.config import FirstData, Profile, SynCookies, ThirdAck
+from testbed.mptcp.config import SPOKEN, FirstData, Profile, SynCookies, ThirdAck
 
 if TYPE_CHECKING:
     from testbed.drive import Interval
@@ -247,7 +247,7 @@ class _Report:
 
 
 def _profiles(text: str) -> tuple[Profile, ...]:
-    known = [profile.value for profile in Profile]
+    known = [profile.value for profile in SPOKEN]
     words = [word.strip() for word in text.split(",")]
     for word in words:
         if word not in known:

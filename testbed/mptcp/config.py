@@ -27,7 +27,10 @@ class Profile(StrEnum):
     V0 = "v0"  # RFC 6824
     DRAFT = "draft"  # draft-paasch-mptcp-syncookies-02
     V1 = "v1"  # RFC 8684
-    KERNEL = "kernel"  # the machine's own stack, in a lab; no endpoint of this package speaks it
+    KERNEL = "kernel"  # the machine's own stack, in a lab
+
+
+SPOKEN = (Profile.TCP, Profile.V0, Profile.DRAFT, Profile.V1)  # by this package's endpoint
 
 
 class SynCookies(StrEnum):

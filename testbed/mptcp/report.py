@@ -11,9 +11,8 @@ from testbed.mptcp.tcp.fastopen import FastOpenOutcome
 @dataclass(frozen=True, slots=True)
 class SubflowReport:
     """One subflow that was established. Bytes are payload, retransmissions and copies included; `srtt` in
-    ns, `cwnd` in bytes; `state` is RFC 9293's word, `reason` why it ended early, ids None
-    where they are
-    not to be had."""
+    ns, `cwnd` in bytes; `state` is RFC 9293's word, `reason` why it ended early; ids are None where nobody
+    knows them."""
 
     index: int
     local: tuple[bytes, int]

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from testbed.mptcp.config import (
+    SPOKEN,
     ClientConfig,
     FastOpenAnswer,
     FastOpenSpace,
@@ -32,7 +33,7 @@ from tests.core.boxes import KEYS_LATER, find, is_syn, is_synack, option
 from tests.fast_open import AT_ONCE, REQUEST, RESPONSE, SERVER, pair_of, whole, with_cookie
 from tests.pair import SECOND, Pair, Side
 
-ALL = list(Profile)
+ALL = list(SPOKEN)
 
 
 def verdict_of(profile: Profile) -> Verdict:

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from testbed.mptcp.config import ClientConfig, Profile, ServerConfig, TcpConfig
+from testbed.mptcp.config import SPOKEN, ClientConfig, Profile, ServerConfig, TcpConfig
 from testbed.mptcp.paths import PathsConfig, parse_endpoint
 from testbed.mptcp.reasons import Reason
 from testbed.mptcp.wire import Dss, Segment
@@ -174,7 +174,7 @@ def test_a_path_that_dies_while_the_window_is_closed(profile: Profile, words: st
     pair.run(until=lambda: pair.server.received() == b"?" + data, limit=20 * SECOND)
 
 
-@pytest.mark.parametrize("profile", list(Profile))
+@pytest.mark.parametrize("profile", SPOKEN)
 def test_a_peer_that_dies_behind_a_closed_window(profile: Profile) -> None:
     """Probes that nobody answers are attempts like all others (RFC 9293 §3.8.6.1, §3.8.3)."""
     tcp = TcpConfig(data_attempts=6)

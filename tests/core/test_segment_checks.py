@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from testbed.mptcp.config import Profile
+from testbed.mptcp.config import SPOKEN, Profile
 from testbed.mptcp.reasons import Reason
 from testbed.mptcp.wire import ACK, RST, SYN, Dss, MpFastclose, MpTcpRst, Segment, Timestamps
 from tests.core.boxes import MPTCP, exchange, onward, option, pair_of
@@ -48,7 +48,7 @@ def old(segment: Segment) -> Segment:
     return replace(segment, options=options)
 
 
-@pytest.mark.parametrize("profile", list(Profile))
+@pytest.mark.parametrize("profile", SPOKEN)
 def test_paws(profile: Profile) -> None:
     """An old timestamp: dropped and acknowledged, its data and its signals with it (RFC 7323 §5.3)."""
     pair = talking(profile)
@@ -76,7 +76,7 @@ def test_timestamps_are_valid_for_24_days() -> None:
     assert not any("PAWS" in text for _, text in pair.notes)
 
 
-@pytest.mark.parametrize("profile", list(Profile))
+@pytest.mark.parametrize("profile", SPOKEN)
 def test_reset_in_the_window_is_challenged(profile: Profile) -> None:
     """Exact: reset. In the window: one challenge ACK per half second, with a DATA_ACK. Outside: silence
     (RFC 5961 §3.2, §7)."""

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from testbed.mptcp.config import ClientConfig, Profile, ServerConfig, SynCookies, TcpConfig
+from testbed.mptcp.config import SPOKEN, ClientConfig, Profile, ServerConfig, SynCookies, TcpConfig
 from testbed.mptcp.reasons import Verdict
 from testbed.mptcp.wire import Segment
 from tests.core.boxes import is_synack, pair_of
@@ -29,7 +29,7 @@ def test_synack_with_window_zero() -> None:
 
 
 @pytest.mark.parametrize("lost_update", [False, True])
-@pytest.mark.parametrize("profile", list(Profile))
+@pytest.mark.parametrize("profile", SPOKEN)
 def test_zero_window_is_probed(profile: Profile, lost_update: bool) -> None:
     """The first probe after one RTO, then further and further apart; nothing is lost, and the connection
     goes on when the window opens, even if the news of it is lost (RFC 9293 §3.8.6.1)."""
@@ -93,7 +93,7 @@ def test_a_probe_is_sent_once() -> None:
     assert len(sent) == len(set(sent))
 
 
-@pytest.mark.parametrize("profile", list(Profile))
+@pytest.mark.parametrize("profile", SPOKEN)
 def test_the_window_moves_by_segments(profile: Profile) -> None:
     """The application reads 100 bytes at a time: the right edge goes on by a whole segment or half the
     buffer, never by crumbs (RFC 9293 §3.8.6.2.2)."""

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from testbed.link import LinkParams
 from testbed.mptcp.config import (
+    SPOKEN,
     ClientConfig,
     LostThirdAck,
     MptcpConfig,
@@ -75,7 +76,7 @@ mptcps = st.builds(
 )
 clients = st.builds(
     ClientConfig,
-    profile=st.sampled_from(Profile),
+    profile=st.sampled_from(SPOKEN),
     third_ack=st.sampled_from(ThirdAck),
     syn_retries=st.integers(0, 3),
     tcp=tcps,
@@ -187,7 +188,7 @@ def test_stream_is_intact_or_the_end_is_clean(
 
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
-    profile=st.sampled_from(Profile),
+    profile=st.sampled_from(SPOKEN),
     cookies=st.sampled_from(SynCookies),
     up=ways,
     down=ways,
@@ -216,7 +217,7 @@ def test_nothing_is_kept_of_connections_that_have_ended(
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
-@given(profile=st.sampled_from(Profile), up=ways, seed=st.integers(0, 1_000_000))
+@given(profile=st.sampled_from(SPOKEN), up=ways, seed=st.integers(0, 1_000_000))
 def test_memory_is_bounded_while_nobody_reads(profile: Profile, up: LinkParams, seed: int) -> None:
     """The peer sends for ever, the application never reads: what is held stays within the buffers."""
     tcp = TcpConfig(receive_buffer=50_000, send_buffer=50_000)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed.mptcp.config import FastOpenAnswer, MptcpConfig, Profile, ServerConfig, TcpConfig
+from testbed.mptcp.config import SPOKEN, FastOpenAnswer, MptcpConfig, Profile, ServerConfig, TcpConfig
 from testbed.mptcp.wire import MpCapable
 from tests.fast_open import SERVER, pair_of, whole, with_cookie
 from tests.pair import Pair
@@ -25,7 +25,7 @@ def judged(pair: Pair, path: Path, request: int, response: int = 5_000) -> None:
 
 @pytest.mark.parametrize("request_bytes", [0, 300, 9_000])
 @pytest.mark.parametrize("server", [SERVER, SMALL, LATE], ids=["at once", "in part", "after the key"])
-@pytest.mark.parametrize("profile", Profile)
+@pytest.mark.parametrize("profile", SPOKEN)
 def test_syn_data_counts_once(
     profile: Profile, server: ServerConfig, request_bytes: int, tmp_path: Path
 ) -> None:
