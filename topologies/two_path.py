@@ -13,16 +13,27 @@ Plain Mininet loads it as it stands (its hosts do not forward until told to):
     mn --custom topologies/two_path.py --topo two_path,bw=5 --link tc --controller none
 
 Parameters are Mininet's own, for each path alike: `bw` Mbit/s, `delay` and `jitter` as '20ms', `loss` in
-percent, `max_queue_size` packets. `role` is a word of the testbed's, which plain Mininet ignores.
+percent, `max_queue_size` packets; `ipv6=True` gives every interface an IPv6 address as well. `role` and `ip6`
+are words of the testbed's, which plain Mininet ignores.
 """
 
 from mininet.topo import Topo
 
 
+def ends(net, near, far, ipv6):
+    """Both ends of a link: net '0.1' is 10.0.1.0/24, and fd00:0:1::/64 as well."""
+    sides = {}
+    for side, host in (("params1", near), ("params2", far)):
+        sides[side] = {"ip": f"10.{net}.{host}/24"}
+        if ipv6:
+            sides[side]["ip6"] = f"fd00:{net.replace('.', ':')}::{host}/64"
+    return sides
+
+
 class TwoPath(Topo):
     """Two hosts, two disjoint paths through one router each."""
 
-    def build(self, bw=10, delay="10ms", jitter="0ms", loss=0, max_queue_size=100):
+    def build(self, bw=10, delay="10ms", jitter="0ms", loss=0, max_queue_size=100, ipv6=False):
         shaping = {
             "bw": bw,
             "delay": delay,
@@ -35,19 +46,8 @@ class TwoPath(Topo):
         server = self.addHost("server", ip=None, role="server", defaultRoute="via 10.1.1.254")
         for path in (1, 2):
             router = self.addHost(f"r{path}", ip=None, role="router")
-            self.addLink(
-                client,
-                router,
-                params1={"ip": f"10.0.{path}.1/24"},
-                params2={"ip": f"10.0.{path}.254/24"},
-                **shaping,
-            )
-            self.addLink(
-                router,
-                server,
-                params1={"ip": f"10.1.{path}.254/24"},
-                params2={"ip": f"10.1.{path}.1/24"},
-            )
+            self.addLink(client, router, **ends(f"0.{path}", 1, 254, ipv6), **shaping)
+            self.addLink(router, server, **ends(f"1.{path}", 254, 1, ipv6))
 
 
 topos = {"two_path": TwoPath}

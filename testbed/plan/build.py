@@ -1,9 +1,10 @@
 """A mininet.topo.Topo -> a NetPlan.
 
 Decides names, roles, addresses, hardware addresses and paths: addresses come from a link's params1 and
-params2 (or a host's own `ip`, as in plain Mininet), and what has none gets one. A path joins the client's
-i-th address to the server's i-th, or to the server's last where it has fewer; `path='wifi'` on the client's
-link names it. Routing is in routes.py, link parameters in shaping.py. Knows nothing of how a plan is run.
+params2, `ip` and `ip6` (or a host's own `ip`, as in plain Mininet), and what has none gets one. A path
+joins the client's i-th address to the server's i-th, or to the server's last where it has fewer;
+`path='wifi'` on the client's link names it. Routing is in routes.py, link parameters in shaping.py. Knows
+nothing of how a plan is run.
 """
 
 from __future__ import annotations
@@ -114,6 +115,8 @@ def _texts(topo: Topo, info: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[
         if given is None and info[f"port{side}"] == 0:
             given = topo.nodeInfo(node).get("ip")
         given = () if given is None else (given,) if isinstance(given, str) else tuple(given)
+        second = (info.get(f"params{side}") or {}).get("ip6")
+        given = given if second is None else (*given, second)
         for text in given:
             try:
                 ipaddress.ip_interface(text)
@@ -190,6 +193,8 @@ def _paths(plan: NetPlan, names: Mapping[tuple[str, int], str]) -> tuple[PathPla
             for number, (near, far) in enumerate(_pairs(plan, client, server), 1):
                 end = next(end for end in plan.interfaces(client) if near in end.hosts)
                 name = names.get((client, _port(end)), str(number))
+                if ":" in near and name != str(number):
+                    name += "-ipv6"
                 name = name if single else f"{client}-{server}:{name}"
                 if any(path.name == name for path in paths):
                     raise UserError(f"path {name}: two paths have this name; path= must differ")

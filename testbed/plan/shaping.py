@@ -44,7 +44,7 @@ WORDS: dict[str, tuple[str, Callable[[object], object]]] = {
 # Mininet's own words that say how an interface is made, not what the wire does
 _STRUCTURE = frozenset(
     {"node1", "node2", "port1", "port2", "intfName1", "intfName2", "addr1", "addr2", "params1", "params2"}
-    | {"intf", "cls", "cls1", "cls2", "fast", "port", "ip", "mac", "up", "ifconfig", "path"}
+    | {"intf", "cls", "cls1", "cls2", "fast", "port", "ip", "ip6", "mac", "up", "ifconfig", "path"}
     | {"use_htb", "use_hfsc", "use_tbf", "txo", "rxo", "gro", "speedup", "latency_ms"}
 )
 

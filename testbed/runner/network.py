@@ -1,7 +1,7 @@
-"""A cell -> its network and its two hosts, as the plain values that simulator and lab run.
+"""A cell -> its network and its hosts, as the plain values that simulator and lab run.
 
-Decides which host is the client and which the server (the nodes with those roles), which of their
-addresses take part (those of the paths, in path order), and each host's own seed. Must not know how
+Decides which hosts are clients and which servers (the nodes with those roles), which of their addresses
+take part (those of the paths, in path order), and each host's own seed. Must not know how
 anything is run.
 """
 
@@ -66,31 +66,26 @@ def _plain_network(name_or_file: str, parameters: str) -> NetPlan:
     return plan_from(load_topology(name_or_file, **json.loads(parameters)))
 
 
-def hosts_of(cell: Cell, plan: NetPlan, seed: int) -> tuple[HostSpec, HostSpec]:
-    """The client and the server of one run."""
-    client, server = plan.only("client").name, plan.only("server").name
+def hosts_of(cell: Cell, plan: NetPlan, seed: int) -> tuple[HostSpec, ...]:
+    """The clients and the servers of one run; each client talks to the first server that it has paths to."""
     workload = build(Workload, cell.workload)
-    here = tuple(dict.fromkeys(path.client_address for path in plan.paths))
-    there = tuple(dict.fromkeys(path.server_address for path in plan.paths))
-    return (
-        HostSpec(
-            name=client,
-            role="client",
-            addresses=here,
-            remote=there,
-            client=build(ClientConfig, cell.client),
-            workload=workload,
-            connections=cell.connections,
-            seed=derive(seed, "client"),
-        ),
-        HostSpec(
-            name=server,
-            role="server",
-            addresses=there,
-            remote=here,
-            server=build(ServerConfig, cell.server),
-            workload=workload,
-            connections=cell.connections,
-            seed=derive(seed, "server"),
-        ),
-    )
+    common: dict[str, Any] = {"workload": workload, "connections": cell.connections}
+    specs = []
+    clients = [node.name for node in plan.nodes if node.role == "client"]
+    for name in clients:
+        server = next(path.server for path in plan.paths if path.client == name)
+        paths = [path for path in plan.paths if (path.client, path.server) == (name, server)]
+        here = tuple(dict.fromkeys(path.client_address for path in paths))
+        there = tuple(dict.fromkeys(path.server_address for path in paths))
+        own = derive(seed, "client") if len(clients) == 1 else derive(seed, "client", name)
+        config = build(ClientConfig, cell.client)
+        specs.append(HostSpec(name, "client", here, there, client=config, seed=own, **common))
+    servers = list(dict.fromkeys(path.server for path in plan.paths))
+    for name in servers:
+        paths = [path for path in plan.paths if path.server == name]
+        here = tuple(dict.fromkeys(path.server_address for path in paths))
+        there = tuple(dict.fromkeys(path.client_address for path in paths))
+        own = derive(seed, "server") if len(servers) == 1 else derive(seed, "server", name)
+        served = build(ServerConfig, cell.server)
+        specs.append(HostSpec(name, "server", here, there, server=served, seed=own, **common))
+    return tuple(specs)

@@ -129,9 +129,7 @@ def test_middleboxes_in_a_lab(tmp_path: Path) -> None:
     kept = ("ISN randomisation:", "NAT, ports:", "splits, options on all:", "FTP ALG, longer, checksums:")
     lines = MIDDLEBOXES.read_text().splitlines()
     start, end = lines.index("cases:"), lines.index("vary:")
-    cases = [
-        line for line in lines[start + 1 : end] if line.strip().startswith(tuple(f"{one}:" for one in kept))
-    ]
+    cases = [line for line in lines[start + 1 : end] if line.strip().startswith(kept)]
     assert len(cases) == len(kept)
     text = "\n".join([*lines[: start + 1], *cases, *lines[end:]])
     sets = ["client.profile=v1", "connections=2"]
