@@ -40,6 +40,10 @@ OPTIONAL: Mapping[str, int] = {
 }
 
 
+# Fast Open's cookies are there. Only root in the first user namespace may.
+FORGET_PEERS = "ip tcp_metrics flush"
+
+
 def check() -> None:
     """MachineError where the kernel has no MPTCP."""
     try:
@@ -57,7 +61,6 @@ def script(sysctls: Mapping[str, object], endpoints: Sequence[str], limits: str)
     """For `sh -ec`: everything as it was never touched, then the run's own."""
     lines = [f"sysctl -qw {name}={shlex.quote(str(value))}" for name, value in {**SYSCTLS, **sysctls}.items()]
     lines += [f"sysctl -qew {name}={value}" for name, value in OPTIONAL.items()]
-    lines += ["ip tcp_metrics flush"]  # Fast Open's cookies are there
     lines += ["ip mptcp endpoint flush", f"ip mptcp limits set {limits}"]
     lines += [f"ip mptcp endpoint add {shlex.join(words.split())}" for words in endpoints]
     return "\n".join(lines)

@@ -137,7 +137,8 @@ class _Stage:
         scenario = SCENARIOS[self.cell.scenario]
         midway = scenario.midway
         for side in SIDES:
-            self.shell(side, node.script(self._sysctls(side), self._endpoints(side), self._limits(side)))
+            words = node.script(self._sysctls(side), self._endpoints(side), self._limits(side))
+            self.shell(side, f"{node.FORGET_PEERS}\n{words}")
         if scenario.before is not None:
             scenario.before(self)
         self._before = {side: node.counters(self.pids[side]) for side in SIDES}

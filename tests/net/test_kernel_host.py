@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +20,7 @@ from testbed.plan import NetPlan
 from testbed.results.join import join
 from testbed.workloads import HostSpec, RunOutcome, Workload
 from tests.net.needs import lab_only, two_path
+from tests.net.test_machine import AS_NOBODY, ROOT
 
 
 def _why_not() -> str | None:
@@ -149,3 +154,26 @@ def test_fast_open(tmp_path: Path, pair: str) -> None:
     outcome, joined = run(two_path(delay="2ms"), client, server, tmp_path, 3, slow)
     assert all(row["intact"] for row in joined), outcome.rows
     assert [(row["fast_open"], row["syn_data"]) for row in joined][1:] == [("accepted", 300)] * 2
+
+
+ROOTLESS = """
+import os
+from pathlib import Path
+from tests.net.test_kernel_host import PAIRS, run, two_path
+assert os.geteuid() == 65534
+outcome, joined = run(two_path(delay="2ms"), *PAIRS["kernel with kernel"], Path(os.environ["HOME"], "out"), 3)
+print([(row["verdict"], row["subflows"]) for row in joined])
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become nobody")
+def test_in_a_user_namespace() -> None:
+    place = Path(subprocess.check_output(["mktemp", "-d"], text=True).strip())
+    place.chmod(0o777)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-c", AS_NOBODY, str(place), ROOTLESS]
+    try:
+        done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    finally:
+        shutil.rmtree(place)
+    assert done.stdout.strip() == str([("mptcp", 2)] * 3), done.stderr
