@@ -47,7 +47,7 @@ def run(
     ] = False,
 ) -> None:
     """Run an experiment: what is missing of it, in parallel, then its tables, figures and report."""
-    from testbed.cli.show import matrix_table, summary_table
+    from testbed.cli.show import matrix_table, summary_table, warning_lines
     from testbed.figures import figure_names
     from testbed.results import matrix
     from testbed.runner import choose_way, conclude, load_experiment, run_campaign
@@ -71,6 +71,8 @@ def run(
         conclusion = conclude(finished.directory, campaign.experiment.figures)
         cases = matrix(conclusion.results)
         print(matrix_table(cases) if cases else summary_table(conclusion.results))
+        for warning in warning_lines(conclusion.results):
+            print(warning, file=sys.stderr)
         for figure in conclusion.figures:
             print(f"figure   {figure}")
         if conclusion.report:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,13 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> 
 def counted(number: int, word: str) -> str:
     """The number and its word: 1 connection, 2 connections."""
     return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
+def warning_lines(results: Results) -> list[str]:
+    """What runs did not do although the experiment asks for it, each once, and in how many of them."""
+    valid = [record for record in results.records if record["invalid"] is None]
+    seen = Counter(text for record in valid for text in record.get("warnings", ()))
+    return [f"warning: {text} (in {count} of {len(valid)} runs)" for text, count in seen.items()]
 
 
 def summary_table(results: Results) -> str:

@@ -61,6 +61,7 @@ class FrameLink:
         self, name: str, forward: LinkParams, backward: LinkParams, seed: int, watch: Watch | None = None
     ) -> None:
         self.link = Link(name, forward, backward, seed, self._made, watch)
+        self.start = self.link.start
         self.deadline = self.link.deadline
         self.packets = 0
         self._watch = watch

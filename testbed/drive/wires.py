@@ -81,6 +81,7 @@ class Wires:
             self._ends[spec.b_fd] = wire, "backward"
         for fd in self._ends:
             os.set_blocking(fd, False)
+        self._start(time.monotonic_ns())
         self._resources = ResourceMeter()
 
     def _open_captures(self, links: tuple[LinkSpec, ...]) -> dict[str, Watch]:
@@ -103,7 +104,8 @@ class Wires:
         return watch
 
     def run(self, end: int | None = None) -> None:
-        """`end`: a descriptor whose end of file (or hang-up) ends the run."""
+        """`end`: a descriptor whose end of file (or hang-up) ends the run. "origin NANOSECONDS" on it says
+        when the run began, on the monotonic clock: schedules count from there."""
         epoll = select.epoll()
         timer = Timer()
         clock = time.monotonic_ns
@@ -126,8 +128,8 @@ class Wires:
                             epoll.unregister(fd)  # the device is gone; the other wires go on
                         if heap and heap[0][0] <= clock():
                             self._deliver()
-                    elif fd == end and not os.read(fd, 4096):
-                        self._stop.request()
+                    elif fd == end:
+                        self._heed(os.read(fd, 4096))
                 self._deliver()
                 self._longest_turn = max(self._longest_turn, clock() - turn)
             for fd in self._ends:
@@ -137,6 +139,17 @@ class Wires:
             epoll.close()
             timer.close()
             self._files.close()
+
+    def _heed(self, words: bytes) -> None:
+        if not words:
+            self._stop.request()
+        for line in words.split(b"\n"):
+            if line.startswith(b"origin "):
+                self._start(int(line.split()[1]))
+
+    def _start(self, origin: int) -> None:
+        for wire in self._wires:
+            wire.link.start(origin)
 
     def _read(self, source: int) -> int:
         """How many frames there were, up to a batch; -1 when the device is gone."""

@@ -66,6 +66,11 @@ class Link:
             for number, spec in enumerate(self.directions[way].params.boxes, 1)
         ]
 
+    def start(self, now: int) -> None:
+        """The run begins: schedules count from here. Without this call, from 0."""
+        for direction in self.directions.values():
+            direction.start(now)
+
     @property
     def plain(self) -> bool:
         """Whether each direction's own `offer` says it all."""

@@ -65,6 +65,8 @@ class Lab:
     def run(self) -> RunOutcome:
         idle, total = _cpu_times()
         origin = time.monotonic_ns()
+        for wires in self._wires():
+            wires.tell(f"origin {origin}")
         servers = [self._start_host(spec, origin) for spec in self.job.hosts if spec.role == "server"]
         for program in servers:
             program.wait_ready()

@@ -76,6 +76,12 @@ class Program:
                 return
         raise RunFailed(f"{self.name}: not ready after {READY_WITHIN:.0f} s; see {self.log}")
 
+    def tell(self, words: str) -> None:
+        """A line on its standard input."""
+        with contextlib.suppress(BrokenPipeError):
+            self._stdin.write(words.encode() + b"\n")
+            self._stdin.flush()
+
     def ask_to_end(self) -> None:
         with contextlib.suppress(BrokenPipeError):
             self._stdin.close()

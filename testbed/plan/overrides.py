@@ -35,16 +35,16 @@ def with_overrides(plan: NetPlan, overrides: Mapping[str, object]) -> NetPlan:
         if kind not in ("paths", "links") or not target:
             raise UserError(f"{key}: not understood; expected {_FORM}")
         try:
-            name, parsed = parse_word(word, value)
+            fields = parse_word(word, value)
         except UserError as error:
             raise UserError(f"{key}: {error}") from None
         for way in ways:
             try:
-                found = _paths(plan, target, way) if kind == "paths" else [_link(plan, target, way)]
+                places_found = _paths(plan, target, way) if kind == "paths" else [_link(plan, target, way)]
             except UserError as error:
                 raise UserError(f"{key}: {error}") from None
-            for place in found:
-                places.setdefault(place, {})[name] = (key, parsed)
+            for place in places_found:
+                places.setdefault(place, {}).update({name: (key, found) for name, found in fields.items()})
     links = []
     for link in plan.links:
         forward, backward = (
@@ -71,7 +71,8 @@ def _changed(params: LinkParams, values: Mapping[str, tuple[str, object]]) -> Li
     try:
         return replace(params, **{name: value for name, (_, value) in values.items()})  # type: ignore[arg-type]
     except UserError as error:
-        raise UserError(f"{', '.join(key for key, _ in values.values())}: {error}") from None
+        keys = dict.fromkeys(key for key, _ in values.values())
+        raise UserError(f"{', '.join(keys)}: {error}") from None
 
 
 def _paths(plan: NetPlan, target: str, way: str) -> list[Hop]:

@@ -6,9 +6,10 @@ Decides the picture that `testbed topo show` prints. Knows nothing of terminals;
 from __future__ import annotations
 
 from testbed.link import LinkParams
+from testbed.link.params import KEEP
 from testbed.plan.shaping import is_shaped
 from testbed.plan.values import InterfacePlan, NetPlan, PathPlan
-from testbed.units import show_rate, show_time
+from testbed.units import show_rate, show_size, show_time
 
 
 def draw(plan: NetPlan) -> str:
@@ -25,18 +26,32 @@ def describe(params: LinkParams) -> str:
     """'10 Mbit/s, queue 100, 10 ms ± 1 ms, loss 5 %'."""
     if not is_shaped(params):
         return "plain"
-    words = [f"{show_rate(params.rate)}, queue {params.queue}"] if params.rate else []
+    words = []
+    if params.rate:
+        queue = show_size(params.queue) if params.queue_in_bytes else str(params.queue)
+        words.append(f"{show_rate(params.rate)}, queue {queue}")
+    if params.red:
+        words.append(f"RED {params.red}")
     if params.delay or params.jitter:
-        words.append(show_time(params.delay) + (f" ± {show_time(params.jitter)}" if params.jitter else ""))
+        jitter = f" ± {show_time(params.jitter)}" if params.jitter else ""
+        words.append(show_time(params.delay) + jitter + (" in any order" * (params.jitter_order != KEEP)))
     for name, value in (
         ("loss", params.loss),
         ("reordered", params.reorder),
         ("duplicated", params.duplicate),
+        ("corrupted", params.corrupt),
     ):
         if value:
             words.append(f"{name} {value * 100:g} %")
+    if params.burst:
+        words.append(f"bursts {params.burst}")
+    if params.blackouts:
+        words.append("blackout " + " + ".join(params.blackouts))
     if params.drops:
         words.append("drops " + " + ".join(params.drops))
+    if params.boxes:
+        words.append("middlebox " + " + ".join(box.text for box in params.boxes))
+    words += [f"at {show_time(at)}: {describe(after)}" for at, after in params.steps()]
     return ", ".join(words)
 
 

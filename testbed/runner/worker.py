@@ -27,6 +27,7 @@ from testbed.runner.backends import Backend, Job
 from testbed.runner.fidelity import Fidelity
 from testbed.runner.spec import Cell, build, model_of
 from testbed.workloads import RunOutcome
+from testbed.workloads.outcome import warnings_of
 
 
 def main() -> None:
@@ -87,6 +88,7 @@ def _record(head: dict[str, Any], outcome: RunOutcome) -> dict[str, Any]:
     return {
         **head,
         "invalid": outcome.invalid,
+        "warnings": warnings_of(outcome),
         "elapsed_ns": outcome.elapsed_ns,
         "counters": outcome.counters,
         "links": outcome.links,

@@ -71,6 +71,20 @@ class RunOutcome:
     elapsed_ns: int = 0
 
 
+def warnings_of(outcome: RunOutcome) -> list[str]:
+    """What a run did not do although the experiment asks for it: it may not have tested what it meant to."""
+    texts = []
+    for name, link in outcome.links.items():
+        texts += [f"{name}: drop {rule} never matched a packet" for rule in link.get("unmatched", ())]
+        for box in link.get("middleboxes", ()):
+            if not box["acted"]:
+                texts.append(f"{name}: middlebox {box['middlebox']} never did anything")
+        for entry in link.get("timed", ()):
+            if entry["at"] > outcome.elapsed_ns:
+                texts.append(f"{name}: {entry['what']} came after the end of the run")
+    return texts
+
+
 def queue_drops(links: dict[str, dict[str, Any]], hosts: tuple[HostSpec, ...]) -> str | None:
     """Why a run is invalid when a queue overflowed, with what to change; None when none did.
 

@@ -9,7 +9,7 @@ from mininet.topo import Topo
 
 from testbed.errors import UserError
 from testbed.link import LinkParams
-from testbed.plan import NetPlan, load_topology, plan_from, with_overrides
+from testbed.plan import NetPlan, draw, load_topology, plan_from, with_overrides
 
 
 def two_path(**params: object) -> NetPlan:
@@ -78,6 +78,52 @@ def test_jitter_may_stand_before_the_delay_that_makes_room_for_it() -> None:
         with_overrides(two_path(delay="0ms"), {"paths.1.jitter": "5ms"})
 
 
+def test_every_word_of_the_link_model() -> None:
+    words: dict[str, object] = {
+        "queue": "64kB",
+        "red": {"min": "8kB", "max": "16kB", "p": "5%"},
+        "burst": {"p": "1%", "r": "25%"},
+        "blackout": ["2s-3s", "5s-6s"],
+        "corrupt": "1%",
+        "jitter_order": "any",
+        "drop": "packet:1+3+4 + mp_join@2",
+    }
+    after = with_overrides(two_path(), {f"paths.1.{word}.up": value for word, value in words.items()})
+    params, plain = after.link("client-r1").forward, two_path().link("client-r1").forward
+    assert (params.queue, params.queue_in_bytes, params.red) == (64_000, True, "min=8kB max=16kB p=5%")
+    assert (params.burst, params.blackouts) == ("p=1% r=25%", ("2s-3s", "5s-6s"))
+    assert (params.corrupt, params.jitter_order) == (0.01, "any")
+    assert params.drops == ("packet:1+3+4", "mp_join@2")
+    assert after.link("client-r1").backward == plain
+    text = draw(after)
+    for shown in ("queue 64 kB", "RED min=8kB", "bursts p=1%", "blackout 2s-3s + 5s-6s", "corrupted 1 %"):
+        assert shown in text
+    back = with_overrides(after, {f"paths.1.{word}.up": None for word in words})
+    assert back.link("client-r1").forward == plain
+
+
+def test_a_schedule_changes_what_it_names_on_top_of_the_rest() -> None:
+    schedule = {"3s": {"loss": 100, "rate": "1Mbit"}, "5s": {"loss": 0, "queue": "9kB"}}
+    after = with_overrides(two_path(), {"paths.2.at": schedule, "paths.2.delay": "20ms"})
+    for params in (after.link("client-r2").forward, after.link("client-r2").backward):
+        (_, dead), (_, alive) = params.steps()
+        assert (dead.loss, dead.rate, dead.delay) == (1.0, 1_000_000, 20_000_000)
+        assert (alive.loss, alive.rate, alive.queue, alive.queue_in_bytes) == (0.0, 1_000_000, 9_000, True)
+    assert "at 3 s: 1 Mbit/s, queue 100, 20 ms, loss 100 %" in draw(after)
+
+
+def test_the_words_stand_in_a_topology_too() -> None:
+    topo: Any = Topo()
+    topo.addHost("client")
+    topo.addHost("server")
+    topo.addLink(
+        "client", "server", bw=10, red=True, burst="p=1% r=20%", at={"1s": {"loss": 50}}, params1={"loss": 1}
+    )
+    link = plan_from(topo).link("client-server")
+    assert (link.forward.red, link.forward.loss, link.backward.loss) == ("auto", 0.01, 0.0)
+    assert [(at, params.loss) for at, params in link.backward.steps()] == [(10**9, 0.5)]
+
+
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
@@ -87,6 +133,22 @@ def test_jitter_may_stand_before_the_delay_that_makes_room_for_it() -> None:
         ("paths.1.lose.up", 1, r"paths\.1\.lose\.up: unknown link parameter 'lose'.*loss"),
         ("links.r1-r9.loss", 1, r"links\.r1-r9\.loss: .*no link 'r1-r9'; there are client-r1"),
         ("paths.1.drop.up", "fourth_ack", "fourth_ack"),
+        ("paths.1.queue", "64 Mbit", r"paths\.1\.queue: '64 Mbit' is no length of a queue.*'64kB'"),
+        ("paths.1.corrupt", "1ms", r"paths\.1\.corrupt: '1ms' is no share"),
+        ("paths.1.burst", {"p": "1%"}, r"paths\.1\.burst: 'p=1%' is no burst; expected p and r"),
+        ("paths.1.burst", 5, r"paths\.1\.burst: 5 is not understood; expected names and values"),
+        ("paths.1.red", "min=5 max=4", r"paths\.1\.red: .*expected min < max"),
+        ("paths.1.red", "max=90", r"paths\.1\.red: red: the limit, 180 packets, is beyond the queue"),
+        ("paths.1.blackout", "2s", r"paths\.1\.blackout: '2s' is no interval.*'2s-3s'"),
+        ("paths.1.jitter_order", "no", r"paths\.1\.jitter_order: 'no' is no order; expected keep or any"),
+        ("paths.1.at", "3s", r"paths\.1\.at: '3s' is no schedule; expected times and words"),
+        ("paths.1.at", {"soon": {"loss": 1}}, r"paths\.1\.at: 'soon' is no time"),
+        ("paths.1.at", {"3s": 5}, r"paths\.1\.at: 3s: 5; expected words"),
+        ("paths.1.at", {"3s": {"loss": 101}}, r"paths\.1\.at: 3s: loss: 101 % is no share"),
+        ("paths.1.at", {"3s": {"jitter": "1s"}}, r"paths\.1\.at: at 3 s: jitter: .* more than the delay"),
+        ("paths.1.at", {"3s": {"middlebox": "x"}}, r"paths\.1\.at: 3s: middlebox: stands for the whole run"),
+        ("paths.1.middlebox", "fnord", r"paths\.1\.middlebox: .*fnord"),
+        ("paths.1.middlebox", 3, r"paths\.1\.middlebox: 3 is no list of middleboxes"),
         ("paths.loss", 1, r"paths\.loss: not understood; expected paths\.NAME"),
         ("hosts.1.loss", 1, r"hosts\.1\.loss: not understood"),
     ],
