@@ -17,6 +17,7 @@ from pathlib import Path
 import testbed
 from testbed.errors import UserError
 from testbed.link import BOXES
+from testbed.link import WORDS as DROPS
 from testbed.mptcp.cc import CONTROLLERS
 from testbed.mptcp.counters import COUNTERS
 from testbed.mptcp.reasons import Reason, Verdict
@@ -177,6 +178,8 @@ def _entries() -> Iterator[Entry]:
         yield Entry(name, "middlebox", f"{box.meaning}. {words}".strip(" ."), "")
     for name, (meaning, section) in FLAGS.items():
         yield Entry(name, "endpoint flag", meaning, section)
+    for name, meaning in DROPS.items():
+        yield Entry(name, "drop", f"exact drop: {meaning}", "")
     for name, (meaning, section) in CLOSED_BY.items():
         yield Entry(name, "closed_by", meaning, section)
     for name, meaning in FAULTS.items():
@@ -203,6 +206,7 @@ def _placed(entry: Entry) -> Entry:
         "endpoint flag": rf"Flag\.{entry.name.upper()}\b",
         "fast_open": rf"FastOpenOutcome\.{entry.name.upper()}\b",
         "closed_by": rf"closed_by.*[\"']{entry.name}[\"']",
+        "drop": rf"^    [\"']{entry.name}[\"']:|drop\w*=\(?[\"']{entry.name}\b",
         "fault": rf"[\"']{entry.name}[\"']",
         "field": rf"[\"']{entry.name}[\"']:",
     }[entry.kind]

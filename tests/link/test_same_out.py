@@ -28,7 +28,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "red": {"bw": 5, "red": "min=3 max=8 p=20% weight=0.1", "loss": 2},
     "bursts": {"burst": {"p": "3%", "r": "30%"}, "reorder": 5, "hold": "3ms", "duplicate": 5},
     "disorder": {"delay": "20ms", "jitter": "10ms", "jitter_order": "any", "corrupt": 5},
-    "exact": {"drop": "syn + data:2+4 + dss:3@2 + third_ack:2@all", "delay": "1ms"},
+    "exact": {"drop": "ack:2 + data:2+4 + dss:5@1 + third_ack:2@all", "delay": "1ms"},
     "schedule": {
         "bw": 8,
         "delay": "5ms",

@@ -148,7 +148,7 @@ def test_the_words_stand_in_a_topology_too() -> None:
         ("paths.1.at", {"3s": {"jitter": "1s"}}, r"paths\.1\.at: at 3 s: jitter: .* more than the delay"),
         ("paths.1.at", {"3s": {"middlebox": "x"}}, r"paths\.1\.at: 3s: middlebox: stands for the whole run"),
         ("paths.1.middlebox", "fnord", r"paths\.1\.middlebox: .*fnord"),
-        ("paths.1.middlebox", 3, r"paths\.1\.middlebox: 3 is no list of middleboxes"),
+        ("paths.1.middlebox", 3, r"paths\.1\.middlebox: 3 is no middlebox; expected as in"),
         ("paths.loss", 1, r"paths\.loss: not understood; expected paths\.NAME"),
         ("hosts.1.loss", 1, r"hosts\.1\.loss: not understood"),
     ],

@@ -12,6 +12,7 @@ from testbed.mptcp.config import SPOKEN, ClientConfig, Profile, ServerConfig, Sy
 from testbed.mptcp.wire import Segment
 from testbed.sim import simulate
 from testbed.workloads import ROW_KEYS, HostSpec, RunOutcome, Workload
+from testbed.workloads.outcome import warnings_of
 from tests.sim.cells import SECOND, ends, hosts, network, run_cell, two_path, why
 
 ROUGH = {
@@ -93,6 +94,46 @@ def test_full_queue_makes_a_run_invalid() -> None:
 def test_rule_that_took_nothing_is_visible() -> None:
     outcome = run_cell(Profile.V1, overrides={"paths.1.drop.up": ("data:99",)})
     assert outcome.links["client-r1/forward"]["unmatched"] == ["data:99"]
+
+
+def test_what_a_run_did_not_do_is_a_warning() -> None:
+    outcome = run_cell(
+        Profile.V1,
+        overrides={
+            "paths.1.drop.up": ("data:99",),
+            "paths.1.at.down": {"1ms": {"delay": "11ms"}, "1000s": {"loss": 100}},
+            "paths.2.blackout.up": "2000s-3000s",
+        },
+    )
+    assert warnings_of(outcome) == [
+        "client-r1/forward: drop data:99 never matched a packet",
+        "client-r1/backward: change at 1000 s came after the end of the run",
+        "client-r2/forward: blackout 2000s-3000s came after the end of the run",
+    ]
+
+
+def test_a_damaged_packet_is_dropped_by_its_receiver_and_counted() -> None:
+    outcome = run_cell(
+        Profile.V1,
+        overrides={"paths.1.corrupt.up": 10},
+        workload=Workload(type="bulk", request=500_000, response=0),
+    )
+    corrupted = outcome.links["client-r1/forward"]["corrupted"]
+    assert corrupted > 10
+    assert outcome.counters["server"]["TcpInErrs"] == corrupted
+    assert all(row["intact"] for row in outcome.rows)
+    assert outcome.links["r1-server/forward"]["packets"] == outcome.links["client-r1/forward"]["delivered"]
+
+
+def test_a_path_that_dies_and_comes_back() -> None:
+    outcome = run_cell(
+        Profile.V1,
+        overrides={"paths.*.at": {"100ms": {"loss": 100}, "400ms": {"loss": 0}}},
+        workload=Workload(type="bulk", request=500_000, response=0),
+    )
+    assert outcome.invalid is None
+    assert outcome.elapsed_ns > 400_000_000
+    assert outcome.links["client-r1/forward"]["dropped"]["random"] > 0
 
 
 def test_cut_off() -> None:
