@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
@@ -10,6 +11,9 @@ import typer
 def doctor(
     way: Annotated[
         bool, typer.Option("--way", help="Print one word: root, user or sim, for scripts.")
+    ] = False,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="Measure, in labs, what this machine can carry; a minute.")
     ] = False,
 ) -> None:
     """What is missing here and the command that mends it. Status 3 where no lab can be had."""
@@ -28,3 +32,39 @@ def doctor(
     print(f"a lab here: {lab_way().replace('sim', 'not to be had; --net sim works')}")
     if any(check.needed and not check.found for check in checks):
         raise typer.Exit(3)
+    if calibrate:
+        _calibrate()
+
+
+def _calibrate() -> None:
+    """Links of several kinds, then bulk over two paths, faster until a run would not count."""
+    from testbed.cli.show import table
+    from testbed.results import CALIBRATION_HEAD, calibration_rows
+    from testbed.runner import calibrate_links, carried_rates
+
+    entries = calibrate_links(say)
+    print(f"\nlinks, asked for > measured\n{table(CALIBRATION_HEAD, calibration_rows(entries), left=2)}\n")
+    steps = carried_rates(lambda step: say(f"two paths of {step.rate} Mbit/s: {step.broken or 'carried'}"))
+    rows = [
+        (
+            f"{step.rate}",
+            f"{step.goodput:.1f}",
+            f"{step.share:.0%}",
+            f"{step.lateness:.2f}",
+            f"{step.cpu:.0%}",
+            step.broken and "not carried",
+        )
+        for step in steps
+    ]
+    head = ("Mbit/s each", "goodput", "of the simulator's", "p99 lateness, ms", "CPU", "")
+    print(f"bulk over two paths, our stack at both ends\n{table(head, rows)}\n")
+    carried = [step for step in steps if not step.broken]
+    if carried:
+        rate, late = carried[-1].rate, carried[-1].lateness
+        print(f"this machine carries two paths of {rate} Mbit/s each at p99 lateness {late:.2f} ms")
+    else:
+        print(f"this machine does not carry two paths of {steps[0].rate} Mbit/s: {steps[0].broken}")
+
+
+def say(words: str) -> None:
+    print(words, file=sys.stderr)

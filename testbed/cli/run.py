@@ -47,7 +47,7 @@ def run(
     ] = False,
 ) -> None:
     """Run an experiment: what is missing of it, in parallel, then its tables, figures and report."""
-    from testbed.cli.show import matrix_table, summary_table, warning_lines
+    from testbed.cli.show import calibration_text, matrix_table, summary_table, warning_lines
     from testbed.figures import figure_names
     from testbed.results import matrix
     from testbed.runner import choose_way, conclude, load_experiment, run_campaign
@@ -67,6 +67,8 @@ def run(
         raise typer.Exit(130) from None
     if finished.moved:
         print(f"the earlier results are in {finished.moved}", file=sys.stderr)
+    if text := calibration_text(finished.directory):
+        print(f"links, asked for > measured\n{text}\n")
     if finished.done:
         conclusion = conclude(finished.directory, campaign.experiment.figures)
         cases = matrix(conclusion.results)

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from testbed.results import Matrix, Results
 
 
@@ -33,6 +35,14 @@ def warning_lines(results: Results) -> list[str]:
     valid = [record for record in results.records if record["invalid"] is None]
     seen = Counter(text for record in valid for text in record.get("warnings", ()))
     return [f"warning: {text} (in {count} of {len(valid)} runs)" for text, count in seen.items()]
+
+
+def calibration_text(directory: Path) -> str:
+    """What each link was asked for and measured at; '' where nothing was calibrated."""
+    from testbed.results import CALIBRATION_HEAD, calibration_table
+
+    rows = calibration_table(directory)
+    return table(CALIBRATION_HEAD, rows, left=2) if rows else ""
 
 
 def summary_table(results: Results) -> str:

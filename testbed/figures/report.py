@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from testbed.figures.registry import FIGURES, draw
 from testbed.mptcp.reasons import Reason, Verdict
 from testbed.records import write_atomically
-from testbed.results import Results, share_columns
+from testbed.results import CALIBRATION_HEAD, Results, calibration_table, share_columns
 
 
 def write_report(results: Results, figures: Sequence[str] | None = None) -> Path:
@@ -37,6 +37,8 @@ def write_report(results: Results, figures: Sequence[str] | None = None) -> Path
         columns=_columns(results),
         rows=_rows(results),
         reasons=_reasons(results),
+        calibration=calibration_table(results.directory),
+        calibration_head=CALIBRATION_HEAD,
         invalid=[record for record in results.records if record["invalid"]],
     )
     path = results.directory / "report.html"

@@ -118,6 +118,10 @@ class Lab:
             if self._place:
                 self._place.cleanup()
 
+    @property
+    def plan(self) -> NetPlan:
+        return self._job.plan
+
     def pid(self, node: str) -> int:
         """The pid, as seen from here, of a process in the node's namespaces."""
         self._job.plan.node(node)

@@ -3,6 +3,8 @@
 For a notebook: `from testbed.results import load; load("results/fallback-sim").connections`.
 """
 
+from testbed.results.calibration import CALIBRATION, asked_and_measured, calibration_rows, calibration_table
+from testbed.results.calibration import HEAD as CALIBRATION_HEAD
 from testbed.results.expected import closed_form
 from testbed.results.matrix import Matrix, matrix
 from testbed.results.paths import share_columns
@@ -10,10 +12,15 @@ from testbed.results.statistics import agreement, bootstrap_mean, exact_interval
 from testbed.results.store import Results, load, write_tables
 
 __all__ = [
+    "CALIBRATION",
+    "CALIBRATION_HEAD",
     "Matrix",
     "Results",
     "agreement",
+    "asked_and_measured",
     "bootstrap_mean",
+    "calibration_rows",
+    "calibration_table",
     "closed_form",
     "exact_interval",
     "load",

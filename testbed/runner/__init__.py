@@ -1,6 +1,7 @@
 """From an experiment file to finished runs: checked, seeded, in parallel, resumable."""
 
 from testbed.runner.campaign import Finished, Progress, default_jobs, run_campaign
+from testbed.runner.capacity import calibrate_links, carried_rates
 from testbed.runner.conclude import Conclusion, conclude
 from testbed.runner.document import parse_set
 from testbed.runner.experiment import Campaign, load_experiment
@@ -13,6 +14,8 @@ __all__ = [
     "Finished",
     "Progress",
     "Way",
+    "calibrate_links",
+    "carried_rates",
     "choose_way",
     "conclude",
     "default_jobs",

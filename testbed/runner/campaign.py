@@ -19,7 +19,9 @@ from testbed.errors import MachineError, RunFailed, UserError
 from testbed.records import finished_runs, write_atomically
 from testbed.runner import environment
 from testbed.runner.backends import BACKENDS
+from testbed.runner.calibrate import calibrate
 from testbed.runner.experiment import Campaign, written
+from testbed.runner.fidelity import Fidelity
 from testbed.runner.network import paths_of
 from testbed.runner.pool import Pool
 from testbed.runner.spec import build
@@ -91,6 +93,7 @@ def run_campaign(
         size = jobs or campaign.experiment.jobs or default_jobs(net, workloads, cores)
         evidence = environment.describe(campaign, net, way, size)
         write_atomically(store.directory / "environment.json", _json(evidence))
+        _calibrate(store, net, watch)
         failures = _run_missing(store, net, size, backend or BACKENDS[net], str(evidence["commit"]), watch)
         failures += _never_valid(store)
         return Finished(store.directory, len(list(finished_runs(store.directory))), store.moved, failures)
@@ -102,6 +105,22 @@ def with_net(campaign: Campaign, net: str) -> Campaign:
     """The campaign with its way of running settled: that belongs to the resolved experiment."""
     experiment = campaign.experiment.model_copy(update={"net": net})
     return Campaign(campaign.name, experiment, campaign.cells, campaign.document, campaign.source)
+
+
+def _calibrate(store: Store, net: str, watch: Callable[[Progress], None]) -> None:
+    """A lab's links, before the first run that is missing: RunFailed where they are not as asked for."""
+    experiment = store.campaign.experiment
+    fidelity = build(Fidelity, experiment.fidelity)
+    cells = {run.plan.index: run.plan.cell for run in store.pending()}
+    if net != "mininet" or not fidelity.calibrate or not cells:
+        return
+    progress = Progress(store.directory, len(cells))
+
+    def say(words: str) -> None:
+        progress.notices.append(words)
+        watch(progress)
+
+    calibrate(cells.values(), fidelity, experiment.seed, store.directory, say)
 
 
 def _run_missing(

@@ -25,12 +25,14 @@ class Fidelity:
     timeout at the least, and looks like a loss. A process at its core's end measures the core.
     """
 
-    calibrate: bool = True
     wire_lateness_p99: int = 5 * MILLISECOND
     timer_lateness_p99: int = 200 * MILLISECOND
     wire_cpu: float = 0.9
     host_cpu: float = 0.95
     lost: int = 0  # packets that a device refused: neither the link model nor a queue dropped them
+    calibrate: bool = True  # measure the links first
+    rate_error: float = 0.02  # of a link's rate, and of its queue
+    rtt_error: int = MILLISECOND
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,8 +54,8 @@ UNITS: dict[tuple[type, str], Any] = {
     (Workload, "timeout"): Duration,
     (PathsConfig, "endpoints"): Endpoints,
     (PathsConfig, "limits"): PathLimits,
-    **{(Fidelity, name): Duration for name in ("wire_lateness_p99", "timer_lateness_p99")},
-    **{(Fidelity, name): Percent for name in ("wire_cpu", "host_cpu")},
+    **{(Fidelity, name): Duration for name in ("wire_lateness_p99", "timer_lateness_p99", "rtt_error")},
+    **{(Fidelity, name): Percent for name in ("wire_cpu", "host_cpu", "rate_error")},
 }
 
 
