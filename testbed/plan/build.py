@@ -30,7 +30,15 @@ _POOL = ipaddress.ip_network("10.0.0.0/8")
 
 
 def plan_from(topo: Topo, name: str = "", parameters: Mapping[str, object] | None = None) -> NetPlan:
-    """UserError where the topology has no meaning here, naming the node or link."""
+    """UserError where the topology has no meaning here, naming the file, if any, and the node or link."""
+    try:
+        return _plan_from(topo, name, parameters)
+    except UserError as error:
+        file = getattr(topo, "plan_file", None)
+        raise UserError(f"{file}: {error}" if file else str(error)) from None
+
+
+def _plan_from(topo: Topo, name: str, parameters: Mapping[str, object] | None) -> NetPlan:
     name = name or getattr(topo, "plan_name", "") or type(topo).__name__
     parameters = parameters if parameters is not None else getattr(topo, "plan_parameters", {})
     nodes = _nodes(topo)

@@ -37,6 +37,7 @@ def load_topology(name_or_file: str, **params: object) -> Topo:
     if not isinstance(topo, Topo):
         raise UserError(f"topology {name}: {where} makes a {type(topo).__name__}, not a mininet.topo.Topo")
     topo.plan_name, topo.plan_parameters = name, dict(params)
+    topo.plan_file = where if name_or_file != name else None  # what the user can mend
     return topo
 
 
@@ -117,8 +118,10 @@ def _parameters(maker: Callable[..., object]) -> list[str] | None:
 def _place(error: Exception, file: Path) -> str:
     if isinstance(error, SyntaxError):
         return f"{file}, line {error.lineno}: {error.msg}"
-    lines = [
-        frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)
-    ]
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == str(file)]
     at = f", line {lines[-1]}" if lines else ""
-    return f"{file}{at}: {type(error).__name__}: {error}"
+    said = f"{type(error).__name__}: {error}"
+    if isinstance(error, KeyError) and Path(frames[-1].filename).name == "topo.py":  # Mininet's
+        said = f"no addHost made {error}"
+    return f"{file}{at}: {said}"

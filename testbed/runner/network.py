@@ -36,9 +36,15 @@ def impossible(cell: Cell, plan: NetPlan) -> Iterator[tuple[tuple[str, ...], str
         config = spec.client or spec.server
         if config is not None:
             yield from refusals(spec.role, config)
+        devices = {host: end.name for end in plan.interfaces(spec.name) for host in end.hosts}
         for endpoint in (config.paths.endpoints or ()) if config else ():
-            if endpoint.text not in spec.addresses:
-                words = f"{endpoint.text} is no address of {spec.name}; it has {', '.join(spec.addresses)}"
+            text, dev = endpoint.text, endpoint.dev
+            words = ""
+            if text not in spec.addresses:
+                words = f"{text} is no address of {spec.name}; it has {', '.join(spec.addresses)}"
+            elif dev and dev != devices[text]:
+                words = f"dev {dev}: {text} is the address of {devices[text]}"
+            if words:
                 yield (spec.role, "paths", "endpoints"), words
 
 

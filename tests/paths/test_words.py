@@ -36,9 +36,9 @@ def packed(text: str) -> bytes:
         ("10.0.2.1", LocalEndpoint(packed("10.0.2.1"))),
         (
             "10.0.2.1 dev eth1 id 3 subflow backup",
-            LocalEndpoint(packed("10.0.2.1"), 3, Flag.SUBFLOW | Flag.BACKUP),
+            LocalEndpoint(packed("10.0.2.1"), 3, Flag.SUBFLOW | Flag.BACKUP, dev="eth1"),
         ),
-        ("10.0.2.1 id 1 subflow fullmesh dev eth1", LocalEndpoint(packed("10.0.2.1"), 1, Flag(9))),
+        ("10.0.2.1 id 1 subflow fullmesh", LocalEndpoint(packed("10.0.2.1"), 1, Flag(9))),
         ("fd00::1 signal port 8080", LocalEndpoint(packed("fd00::1"), 0, Flag.SIGNAL, 8080)),
         ("10.0.2.1 pair subflow", LocalEndpoint(packed("10.0.2.1"), 0, Flag.SUBFLOW | Flag.PAIR)),
     ],

@@ -74,6 +74,7 @@ def test_an_unknown_parameter_lists_the_known() -> None:
         ("topos = {'a': dict, 'b': dict}\n", r"several topologies; write FILE.py:NAME; there are a, b"),
         ("topos = {'a': dict}\n", "not a mininet.topo.Topo"),
         (MINE.replace("'client', 'server', d", "'client', 'sevrer', x, d"), "line 9: NameError"),
+        (MINE.replace("'client', 'server', d", "'client', 'srver', d"), "line 9: no addHost made 'srver'"),
     ],
 )
 def test_a_file_that_is_no_topology(tmp_path: Path, text: str | None, said: str) -> None:
@@ -82,3 +83,10 @@ def test_a_file_that_is_no_topology(tmp_path: Path, text: str | None, said: str)
         file.write_text(text)
     with pytest.raises(UserError, match=said):
         load_topology(str(file))
+
+
+def test_what_has_no_meaning_here_is_of_the_file_that_says_it(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(MINE.replace("'client', 'server', d", "'client', 'server', dealy='1ms', d"))
+    with pytest.raises(UserError, match=r"mine\.py: link client-server: dealy: unknown link parameter"):
+        plan_from(load_topology(str(file)))

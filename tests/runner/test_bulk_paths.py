@@ -102,6 +102,10 @@ def test_endpoints_may_vary(tmp_path: Path) -> None:
             ["endpoints: [10.0.9.1 subflow]"],
             ":4: client.paths.endpoints: 10.0.9.1 is no address of client; it",
         ),
+        (
+            ["endpoints: [10.0.2.1 dev client-eth1 subflow, 10.0.1.1 dev eth0]"],
+            ":4: client.paths.endpoints: dev eth0: 10.0.1.1 is the address of client-eth0",
+        ),
         (["endpoints: 10.0.2.1"], ":4: client.paths.endpoints: expected a list of endpoints such as"),
         (
             ["limits: subflow many"],

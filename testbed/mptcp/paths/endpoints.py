@@ -39,6 +39,7 @@ class LocalEndpoint:
     id: int = 0
     flags: Flag = Flag.NONE
     port: int = 0  # 0: the port of the first subflow
+    dev: str = ""  # the interface that has the address, where somebody named it
 
     def __post_init__(self) -> None:
         if len(self.address) not in (4, 16):

@@ -28,7 +28,7 @@ LIMITS_EXAMPLE = "subflow 4 add_addr_accepted 2"
 
 
 def parse_endpoint(text: str) -> LocalEndpoint:
-    """'10.0.2.1 dev eth1 id 3 subflow backup'. `dev` is read and left to the routes of the source address."""
+    """'10.0.2.1 dev eth1 id 3 subflow backup'. `dev` routes nothing: the source address does."""
     fail = _refusal(f"endpoint {text!r}", EXAMPLE)
     words = text.split()
     if not words:
@@ -36,6 +36,7 @@ def parse_endpoint(text: str) -> LocalEndpoint:
     address = _address(words[0], fail)
     flags = Flag.NONE
     numbers = {"id": 0, "port": 0}
+    dev = ""
     seen: set[str] = set()
     rest = iter(words[1:])
     for word in rest:
@@ -48,12 +49,14 @@ def parse_endpoint(text: str) -> LocalEndpoint:
             value = next(rest, None)
             if value is None:
                 raise fail(f"{word}: expected {VALUES[word]} behind it")
-            if word in numbers:
+            if word == "dev":
+                dev = value
+            else:
                 numbers[word] = _number(word, value, 1, LAST_ID if word == "id" else 0xFFFF, fail)
         else:
             raise fail(f"{word}: {_known(word, [*FLAGS, *(f'{name} VALUE' for name in VALUES)])}")
     try:
-        return LocalEndpoint(address, numbers["id"], flags, numbers["port"])
+        return LocalEndpoint(address, numbers["id"], flags, numbers["port"], dev)
     except UserError as error:
         raise UserError(f"endpoint {text!r}: {error}") from None
 
@@ -81,6 +84,8 @@ def parse_limits(text: str | Mapping[str, object]) -> Limits:
 def describe(endpoint: LocalEndpoint) -> str:
     """The line that parse_endpoint reads back."""
     words = [endpoint.text]
+    if endpoint.dev:
+        words.append(f"dev {endpoint.dev}")
     if endpoint.id:
         words.append(f"id {endpoint.id}")
     words.extend(word for word, flag in FLAGS.items() if flag in endpoint.flags)
