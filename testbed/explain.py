@@ -90,6 +90,9 @@ FIELDS = {
     "interrupted": "true where Ctrl-C, or another signal, ended the program before it was done",
     "fast_open": "what became of Fast Open",
     "syn_data": "bytes that the server took from the SYN",
+    "traffic_mbit": "goodput of all competing hosts together while the measured clients ran",
+    "rival_mbit": "goodput of one competing host in that time, on average",
+    "rival_ratio": "goodput of a measured connection over that of a competing host: 1 is a fair share",
 }
 
 FAST_OPEN = {

@@ -47,12 +47,12 @@ def calibration_text(directory: Path) -> str:
 
 def summary_table(results: Results) -> str:
     """One row per cell: factors, connections, every verdict that occurs in percent with its 95 % interval,
-    what the closed form expects, where there is one, and each path's share where several were used. One
-    verdict for all connections is a line beneath."""
-    from testbed.results import share_columns
+    what the closed form expects, where there is one, what competing traffic got, and each path's share where
+    several were used. One verdict for all connections is a line beneath."""
+    from testbed.results import share_columns, traffic_columns
 
     summary = results.summary
-    shares = share_columns(summary)
+    shares, traffic = share_columns(summary), traffic_columns(summary)
     verdicts = [name for name in ("mptcp", "tcp", "fallback", "reset", "hang") if int(summary[name].sum())]
     only = verdicts[0] if len(verdicts) == 1 else None
     if only:
@@ -61,7 +61,7 @@ def summary_table(results: Results) -> str:
     expected = [name for name in expected if summary[f"{name}_expected"].notna().any()]
     head = [*results.factors, "n", *(f"{name} %" for name in verdicts)]
     head += [*(f"{name} expected %" for name in expected), "set-up ms", "goodput Mbit/s"]
-    head += [f"path {name} %" for name in shares.values()]
+    head += [*traffic.values(), *(f"path {name} %" for name in shares.values())]
     if int(summary["invalid_runs"].sum()):
         head.append("invalid runs")
     rows = []
@@ -73,6 +73,7 @@ def summary_table(results: Results) -> str:
             cells.append(f"{100 * row[f'{name}_rate']:6.2f} [{low:5.2f}, {high:6.2f}]")
         cells += [f"{100 * row[f'{name}_expected']:.2f}" for name in expected]
         cells += [f"{row['setup_ms']:.1f}", f"{row['goodput_mbit']:.2f}"]
+        cells += [f"{row[name]:.2f}" for name in traffic]
         cells += [f"{100 * row[name]:.1f}" for name in shares]
         if "invalid runs" in head:
             cells.append(f"{row['invalid_runs']}")

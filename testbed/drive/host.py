@@ -1,9 +1,10 @@
 """`python -m testbed.drive.host SPEC.json OUT.json [--stay] [--origin NS]`: one host of a lab.
 
 Decides how a host's process begins and ends: `ready` once the TUN and the rules stand, rows and counters
-written last and atomically. A server goes on after the end of its input until its connections are closed.
-A client that is done goes on answering for a while (its last ACK may be lost), with --stay (after printing
-`done`) until the end of its input. Rows count time from --origin, a value of time.monotonic_ns.
+written last and atomically. A server goes on after the end of its input until its connections are closed,
+unless it is in the background, where they may never be. A client that is done goes on answering for a
+while (its last ACK may be lost), with --stay (after printing `done`) until the end of its input. Rows
+count time from --origin, a value of time.monotonic_ns.
 Read first: loop.py, divert.py; testbed/workloads/spec.py for the specification.
 """
 
@@ -84,7 +85,7 @@ def run(spec: HostSpec, stop: Stop, *, stay: bool, origin: int | None) -> dict[s
                 loop.run(lambda: loop.input_ended)
             else:
                 loop.run_until_quiet()
-        elif not client:
+        elif not client and not spec.background:
             loop.run(lambda: host.open_connections == 0, loop.now() + LEAVE_WITHIN)
         drops = divert.tun_drops()
         loop.close()

@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from testbed.figures.registry import FIGURES, draw
 from testbed.mptcp.reasons import Reason, Verdict
 from testbed.records import write_atomically
-from testbed.results import CALIBRATION_HEAD, Results, calibration_table, share_columns
+from testbed.results import CALIBRATION_HEAD, Results, calibration_table, share_columns, traffic_columns
 
 
 def write_report(results: Results, figures: Sequence[str] | None = None) -> Path:
@@ -57,7 +57,8 @@ def _verdicts(results: Results) -> list[str]:
 
 def _columns(results: Results) -> list[str]:
     shares = [f"path {name}" for name in share_columns(results.summary).values()]
-    return [*results.factors, "connections", *_verdicts(results), "set-up, ms", "goodput, Mbit/s", *shares]
+    head = [*results.factors, "connections", *_verdicts(results), "set-up, ms", "goodput, Mbit/s"]
+    return [*head, *traffic_columns(results.summary).values(), *shares]
 
 
 def _rows(results: Results) -> list[list[str]]:
@@ -70,6 +71,7 @@ def _rows(results: Results) -> list[list[str]]:
             cells.append(f"{100 * row[f'{verdict}_rate']:.2f} % ({low:.2f} to {high:.2f})")
         cells.append(_bounded(row, "setup_ms"))
         cells.append(_bounded(row, "goodput_mbit"))
+        cells += [f"{row[name]:.2f}" for name in traffic_columns(results.summary)]
         cells += [f"{100 * row[name]:.1f} %" for name in share_columns(results.summary)]
         rows.append(cells)
     return rows

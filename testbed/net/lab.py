@@ -1,8 +1,9 @@
 """The lab itself, inside its namespaces: builds the network, runs the programs in it, gathers their reports.
 
 Decides the order of things: nodes and links, settings, wires, servers, clients; then the ends in reverse.
-The clients' end is the run's end. What goes wrong travels to the runner as a Result. Namespaces and their
-end are launch.py's. Knows nothing of protocols and records beyond their file format.
+The clients' end is the run's end, and what competes with them ends after it. What goes wrong travels to the
+runner as a Result. Namespaces and their end are launch.py's. Knows nothing of protocols and records beyond
+their file format.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from mininet.net import Mininet
 
@@ -67,21 +69,21 @@ class Lab:
         origin = time.monotonic_ns()
         for wires in self._wires():
             wires.tell(f"origin {origin}")
-        servers = [self._start_host(spec, origin) for spec in self.job.hosts if spec.role == "server"]
-        for program in servers:
-            program.wait_ready()
-        clients = [self._start_host(spec, origin) for spec in self.job.hosts if spec.role == "client"]
-        for program in clients:
-            program.wait_ready()
-        late = wait_done(clients, [*servers, *self._wires()], self.job.timeout)
+        sinks, servers = self._start_hosts("server", origin)
+        rivals, clients = self._start_hosts("client", origin)
+        late = wait_done(clients, [*servers, *rivals, *sinks, *self._wires()], self.job.timeout)
         if late:
             self._invalid(f"{late[0].name} had not finished after {self.job.timeout:g} s")
         for program in (*late, *servers):  # a client that is done goes on answering what servers still ask
             program.ask_to_end()
-        for program in (*servers, *clients):
+        for program in (*servers, *clients, *rivals, *sinks):
             program.end()
         for program in (*clients, *servers):
-            self._gather(program)
+            report = self._gather(program)
+            self.outcome.rows.extend(report["rows"])
+            self.outcome.elapsed_ns = max(self.outcome.elapsed_ns, report["elapsed_ns"])
+        for program in (*rivals, *sinks):
+            self.outcome.background.extend(self._gather(program)["rows"])
         self._end_wires()
         self._invalid(queue_drops(self.outcome.links, self.job.hosts))
         idle_now, total_now = _cpu_times()
@@ -142,6 +144,17 @@ class Lab:
         mininet_net.release(self.net)
         return program
 
+    def _start_hosts(self, role: str, origin: int) -> tuple[list[Program], list[Program]]:
+        """All of a role, ready: those in the background, and those that are measured."""
+        specs = [spec for spec in self.job.hosts if spec.role == role]
+        programs = [self._start_host(spec, origin) for spec in specs]
+        for program in programs:
+            program.wait_ready()
+        found: tuple[list[Program], list[Program]] = [], []
+        for spec, program in zip(specs, programs, strict=True):
+            found[not spec.background].append(program)
+        return found
+
     def _start_host(self, spec: HostSpec, origin: int) -> Program:
         """`origin`: the moment from which its rows count time."""
         write(self.folder / f"{spec.name}.json", HostSpec, spec)
@@ -152,14 +165,13 @@ class Lab:
     def _wires(self) -> list[Program]:
         return [self.wires] if self.wires else []
 
-    def _gather(self, program: Program) -> None:
+    def _gather(self, program: Program) -> dict[str, Any]:
         report = program.report()
-        self.outcome.rows.extend(report["rows"])
         self.outcome.counters[program.name] = report["counters"]
-        self.outcome.elapsed_ns = max(self.outcome.elapsed_ns, report["elapsed_ns"])
         for name, value in report["fidelity"].items():
             self.outcome.fidelity[f"{program.name}_{name.removeprefix('host_')}"] = value
         self._invalid(report.get("invalid"))
+        return report
 
     def _end_wires(self) -> None:
         lost = dropped(self.job.plan, self.pids)

@@ -10,6 +10,7 @@ from testbed.results.matrix import Matrix, matrix
 from testbed.results.paths import share_columns
 from testbed.results.statistics import agreement, bootstrap_mean, exact_interval, wilson_interval
 from testbed.results.store import Results, load, write_tables
+from testbed.results.traffic import traffic_columns
 
 __all__ = [
     "CALIBRATION",
@@ -26,6 +27,7 @@ __all__ = [
     "load",
     "matrix",
     "share_columns",
+    "traffic_columns",
     "wilson_interval",
     "write_tables",
 ]

@@ -3,7 +3,8 @@
 Decides the columns of all three. connections.parquet has one row per connection of every valid run, with
 the cell's factors under their dotted names, paths.parquet one per subflow; summary.csv one row per cell: the
 factors, how many connections, per verdict the count, its rate and the 95 % Wilson bounds, what the closed
-form says, mean goodput and set-up time with bootstrap bounds, and each path's share. Invalid runs are
+form says, mean goodput and set-up time with bootstrap bounds, each path's share, and what competing
+traffic got. Invalid runs are
 counted and never averaged in. Must not know how anything was run or drawn.
 """
 
@@ -26,6 +27,7 @@ from testbed.results.expected import closed_form
 from testbed.results.join import connection, pairs
 from testbed.results.paths import COLUMNS, names_of, path_rows, shares
 from testbed.results.statistics import bootstrap_mean, wilson_interval
+from testbed.results.traffic import traffic_of
 
 CONNECTIONS = "connections.parquet"
 PATHS = "paths.parquet"
@@ -107,7 +109,8 @@ def write_tables(directory: Path) -> pd.DataFrame:
         for found, table in zip(frames.values(), tables, strict=True):
             found.append(table)
         row = summarise(cell, first["factors"], first["settings"], tables[0], len(members) - len(valid))
-        rows.append({**row, **shares(tables[1], names.values())})
+        beside = traffic_of([record for _, record in valid], row["goodput_mbit"])
+        rows.append({**row, **beside, **shares(tables[1], names.values())})
     summary = pd.DataFrame(rows)
     columns = [str(name) for name in summary.columns if str(name).endswith(".share")]
     known = summary[columns].notna().any(axis=1)  # there a path that is not named carried nothing

@@ -87,8 +87,9 @@ def run_campaign(
     """
     campaign = with_net(campaign, net)
     store = open_store(campaign, out, net, fresh)
+    cells = [plan.cell for plan in campaign.cells]
     try:
-        workloads = {build(Workload, plan.cell.workload).type for plan in campaign.cells}
+        workloads = {"bulk" if cell.traffic else build(Workload, cell.workload).type for cell in cells}
         cores = len(os.sched_getaffinity(0))
         size = jobs or campaign.experiment.jobs or default_jobs(net, workloads, cores)
         evidence = environment.describe(campaign, net, way, size)

@@ -148,7 +148,7 @@ def check(document: Document, name: str, figures: Collection[str] | None = None)
 
 def written(model: Cell) -> dict[str, Any]:
     """A model's values as the file would spell them."""
-    values = model.model_dump(mode="json")
+    values = model.model_dump(mode="json", by_alias=True)
     values["topology"] = {key: value for key, value in values["topology"].items() if value is not None}
     return values
 
@@ -161,7 +161,12 @@ class _Problems:
         self.lines: list[str] = []
 
     def add(self, path: Path_, text: str, origin: str | None = None) -> None:
-        key = ".".join(str(part) for part in path if not isinstance(part, int))
+        """The item of a list is named where something below it is wrong: traffic[0].from."""
+        parts = [str(part) for part in path if not isinstance(part, int)]
+        for index, part in enumerate(path[1:-1]):
+            if isinstance(part, int):
+                parts[index] += f"[{part}]"
+        key = ".".join(parts)
         line = f"{origin or self.document.origin(path)}: {key}: {text}"
         if line not in self.lines:
             self.lines.append(line)

@@ -1,8 +1,8 @@
 """A cell -> its network and its hosts, as the plain values that simulator and lab run.
 
 Decides which hosts are clients and which servers (the nodes with those roles), which of their addresses
-take part (those of the paths, in path order), and each host's own seed. Must not know how
-anything is run.
+take part (those of the paths, in path order), and each host's own seed; what runs beside them is
+traffic.py's. Must not know how anything is run.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from testbed.errors import UserError
 from testbed.linux.settings import refusals
 from testbed.mptcp.config import ClientConfig, ServerConfig
 from testbed.plan import Hop, NetPlan, load_topology, plan_from, with_overrides
+from testbed.runner.document import Path_
 from testbed.runner.seeds import derive
 from testbed.runner.spec import Cell, build
+from testbed.runner.traffic import pairs_of, rivals
 from testbed.workloads import HostSpec, Workload
 
 
@@ -30,9 +32,11 @@ def network_of(cell: Cell) -> NetPlan:
     return with_overrides(plan, cell.network) if cell.network else plan
 
 
-def impossible(cell: Cell, plan: NetPlan) -> Iterator[tuple[tuple[str, ...], str]]:
-    """What its host cannot do: endpoints of other hosts, keys without a meaning to Linux. Key, and words."""
-    for spec in hosts_of(cell, plan, 0):
+def impossible(cell: Cell, plan: NetPlan) -> Iterator[tuple[Path_, str]]:
+    """What its host cannot do: endpoints of other hosts, keys without a meaning to Linux, traffic from and to
+    hosts that are not there for it. Key, and words."""
+    yield from pairs_of(cell, plan)[1]
+    for spec in _measured(cell, plan, 0):
         config = spec.client or spec.server
         if config is not None:
             yield from refusals(spec.role, config)
@@ -73,7 +77,12 @@ def _plain_network(name_or_file: str, parameters: str) -> NetPlan:
 
 
 def hosts_of(cell: Cell, plan: NetPlan, seed: int) -> tuple[HostSpec, ...]:
-    """The clients and the servers of one run; each client talks to the first server that it has paths to."""
+    """The clients and the servers of one run, and what competes with them."""
+    return *_measured(cell, plan, seed), *rivals(cell, plan, seed)
+
+
+def _measured(cell: Cell, plan: NetPlan, seed: int) -> tuple[HostSpec, ...]:
+    """Each client talks to the first server that it has paths to."""
     workload = build(Workload, cell.workload)
     common: dict[str, Any] = {"workload": workload, "connections": cell.connections}
     specs = []

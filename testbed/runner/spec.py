@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import re
 import typing
 from collections.abc import Iterator, Mapping
 from enum import Enum
@@ -22,8 +23,10 @@ from testbed.mptcp.config import (
     LAST_DRAFT_VERSION,
     LEAST_DRAFT_VERSION,
     LEAST_RECEIVE_BUFFER,
+    SPOKEN,
     ClientConfig,
     MptcpConfig,
+    Profile,
     ServerConfig,
     TcpConfig,
 )
@@ -51,7 +54,7 @@ UNITS: dict[tuple[type, str], Any] = {
     **{(Workload, name): Size for name in ("request", "response")},
     (MptcpConfig, "close_timeout"): Duration,
     (Workload, "arrivals"): PerSecond,
-    (Workload, "timeout"): Duration,
+    **{(Workload, name): Duration for name in ("timeout", "start")},
     (PathsConfig, "endpoints"): Endpoints,
     (PathsConfig, "limits"): PathLimits,
     **{(Fidelity, name): Duration for name in ("wire_lateness_p99", "timer_lateness_p99", "rtt_error")},
@@ -146,9 +149,24 @@ if typing.TYPE_CHECKING:
     ServerKeys = BaseModel
     WorkloadKeys = BaseModel
     FidelityKeys = BaseModel
+    RivalKeys = BaseModel
 else:
     ClientKeys, ServerKeys, WorkloadKeys = model_of(ClientConfig), model_of(ServerConfig), model_of(Workload)
     FidelityKeys = model_of(Fidelity)
+    RivalKeys = create_model("RivalKeys", __base__=ClientKeys, profile=(Literal[SPOKEN], Profile.TCP))
+
+
+class Traffic(Strict):
+    """Hosts that compete with what is measured: from each of `from` to the host of the same rank of `to`.
+
+    Both may be patterns, such as tcp*. `start` after the run's begin; `bytes` null: as long as the run lasts.
+    """
+
+    from_: str = Field(alias="from")
+    to: str
+    client: RivalKeys = Field(default_factory=RivalKeys)  # the sink heeds its tcp and mptcp as well
+    start: Duration = 0
+    bytes: Annotated[Size, Field(ge=1)] | None = None
 
 
 class Cell(Strict):
@@ -159,6 +177,7 @@ class Cell(Strict):
     server: ServerKeys = Field(default_factory=ServerKeys)
     workload: WorkloadKeys = Field(default_factory=WorkloadKeys)
     connections: Annotated[StrictInt, Field(ge=1)] = 1
+    traffic: tuple[Traffic, ...] = ()
     network: dict[str, Any] = {}  # "paths.*.loss.up" and such: testbed/plan reads them
     expect: Expect = {}  # verdicts, by the client's profile
 
@@ -193,10 +212,15 @@ def keys_at(model: type[BaseModel], path: tuple[str | int, ...]) -> list[str]:
     """The keys that may stand where `path` stands."""
     here: Any = model
     for part in path[:-1]:
-        here = (
-            here.model_fields[str(part)].annotation if _is_model(here) and part in here.model_fields else None
-        )
-    return list(here.model_fields) if _is_model(here) else []
+        items = typing.get_args(here)  # of a list
+        here = (items[0] if items else None) if isinstance(part, int) else _fields(here).get(part)
+    return list(_fields(here))
+
+
+def _fields(model: Any) -> dict[str, Any]:
+    """Key -> type; none where it is no model."""
+    fields = model.model_fields.items() if _is_model(model) else ()
+    return {field.alias or name: field.annotation for name, field in fields}
 
 
 def expectation(error: ErrorDetails) -> str:
@@ -209,7 +233,7 @@ def expectation(error: ErrorDetails) -> str:
     if kind == "words":  # says all of it already
         return error["msg"]
     if kind in ("enum", "literal_error"):
-        words = error["ctx"]["expected"].replace("'", "")
+        words = re.sub(r"<[^:]*: (.*?)>", r"\1", error["ctx"]["expected"].replace("'", ""))
         text = given.value if isinstance(given, Enum) else given
         return f"expected {words}, not {text!r}"
     plain = {

@@ -60,7 +60,7 @@ def size(value: Any) -> int:
 
 def duration(value: Any) -> int:
     """Nanoseconds; a bare number is an error, except 0."""
-    zero = {"": 1} if value == 0 and not isinstance(value, bool) else {}
+    zero = {"": 1} if value in (0, "0") and not isinstance(value, bool) else {}
     return _scaled(value, {**DURATIONS, **zero}, "a time with its unit, such as 10ms, 250us or 2s")
 
 

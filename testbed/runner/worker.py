@@ -28,6 +28,7 @@ from testbed.runner.fidelity import Fidelity
 from testbed.runner.spec import Cell, build, model_of
 from testbed.workloads import RunOutcome
 from testbed.workloads.outcome import warnings_of
+from testbed.workloads.traffic import carried
 
 
 def main() -> None:
@@ -90,6 +91,7 @@ def _record(head: dict[str, Any], outcome: RunOutcome) -> dict[str, Any]:
         "invalid": outcome.invalid,
         "warnings": warnings_of(outcome),
         "elapsed_ns": outcome.elapsed_ns,
+        "traffic": carried(outcome.rows, outcome.background),
         "counters": outcome.counters,
         "links": outcome.links,
         "fidelity": outcome.fidelity,

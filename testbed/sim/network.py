@@ -77,9 +77,9 @@ class Wire:
 
 class Node:
     """`host` is None on routers; `link` is there on none but the stand-in for a link that has deadlines.
-    `armed`: the earliest deadline that is on the event queue."""
+    `armed`: the earliest deadline that is on the event queue. `silent`: what comes here ends here."""
 
-    __slots__ = ("addresses", "armed", "host", "link", "name", "routes")
+    __slots__ = ("addresses", "armed", "host", "link", "name", "routes", "silent")
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -88,6 +88,7 @@ class Node:
         self.addresses: frozenset[bytes] = frozenset()
         self.routes: dict[tuple[bytes, bytes], Wire | None] = {}
         self.armed: int | None = None
+        self.silent = False
 
 
 Entry = tuple[int, int, Node, SimPacket | None]  # no packet: a timer
@@ -128,6 +129,10 @@ class Network:
         node.host = host
         node.addresses = frozenset(map(packed, there))
 
+    def silence(self, name: str) -> None:
+        """A host neither hears nor sends anything any more."""
+        self.nodes[name].silent = True
+
     def start(self) -> None:
         for node in self.nodes.values():
             if node.host is not None:
@@ -146,6 +151,10 @@ class Network:
             host = node.host
             if packet is not None:
                 self.in_flight -= 1
+                if node.silent:
+                    if finished():
+                        return
+                    continue
                 if host is None or packet.value.dst not in node.addresses:
                     self._pass_on(node, packet)
                     continue
@@ -153,7 +162,7 @@ class Network:
                     self._receive_damaged(host, packet)
                 else:
                     host.handle_segment(now, packet.value)
-            elif host is not None and now == node.armed:
+            elif host is not None and now == node.armed and not node.silent:
                 node.armed = None
                 host.handle_timeout(now)
             elif node.link is not None and now == node.armed:

@@ -1,8 +1,9 @@
 """One run of one cell in virtual time.
 
-Decides when a run is over: every client is done and no server has an open connection left; then what is
-still on a wire arrives, and that is all. Decides also what makes a run invalid here: a drop nobody asked
-for, a packet without a way, or a cut-off by `until`. Read first: network.py, testbed/workloads/host.py.
+Decides when a run is over: every client is done and no server has an open connection left. Those in the
+background are not asked, and fall silent then. What is still on a wire arrives, and that is all. Decides
+also what makes a run invalid here: a drop nobody asked for, a packet without a way, or a cut-off by `until`.
+Read first: network.py, testbed/workloads/host.py.
 """
 
 from __future__ import annotations
@@ -41,8 +42,9 @@ def simulate(
     running = [make_host(spec) for spec in hosts]
     for host in running:
         network.place(host)
-    clients = [host.application for host in running if host.spec.role == "client"]
-    servers = [host.application for host in running if host.spec.role == "server"]
+    measured = [host for host in running if not host.spec.background]
+    clients = [host.application for host in measured if host.spec.role == "client"]
+    servers = [host.application for host in measured if host.spec.role == "server"]
 
     def finished() -> bool:
         for client in clients:
@@ -52,6 +54,9 @@ def simulate(
 
     network.start()
     network.run(finished, until)
+    for host in running:
+        if host.spec.background:
+            network.silence(host.name)
     network.run(lambda: not network.in_flight, until)
     return _outcome(network, running, hosts)
 
@@ -65,18 +70,20 @@ def make_host(spec: HostSpec) -> Host:
 def _outcome(network: Network, hosts: list[Host], specs: tuple[HostSpec, ...]) -> RunOutcome:
     links = {name: report for link in network.links for name, report in link.report().items()}
     return RunOutcome(
-        rows=[row for host in hosts for row in host.rows()],
+        rows=[row for host in hosts if not host.spec.background for row in host.rows()],
         counters={host.name: dict(sorted(host.counters().items())) for host in hosts},
         links=links,
         invalid=_invalid(network, hosts) or queue_drops(links, specs),
         elapsed_ns=network.now,
+        background=[row for host in hosts if host.spec.background for row in host.rows()],
     )
 
 
 def _invalid(network: Network, hosts: list[Host]) -> str | None:
     if network.lost:
         return "; ".join(f"{count} packets lost their way: {why}" for why, count in network.lost.items())
-    undone = [host for host in hosts if host.spec.role == "client" and not host.done]
+    clients = [host for host in hosts if host.spec.role == "client" and not host.spec.background]
+    undone = [host for host in clients if not host.done]
     if undone:
         texts = [f"{host.name} has {host.open_connections} connections open" for host in undone]
         return f"cut off after {network.now / SECOND:g} s of virtual time: {'; '.join(texts)}"

@@ -47,9 +47,7 @@ class RequestClient:
         self._rows: list[Row] = []
 
     def start(self, now: int, endpoint: Endpoint) -> None:
-        self._next_arrival = now
-        if self._workload.type == "request":
-            self._next_arrival = now + self._gap()
+        self._next_arrival = now + self._workload.start + self._gap()
         self.handle_timeout(now, endpoint)
 
     def _gap(self) -> int:

@@ -17,6 +17,7 @@ from testbed.workloads.client import RequestClient
 from testbed.workloads.outcome import Row
 from testbed.workloads.server import RequestServer
 from testbed.workloads.spec import FIRST_EPHEMERAL, LAST_EPHEMERAL, HostSpec, packed
+from testbed.workloads.traffic import Sink
 
 if TYPE_CHECKING:
     from testbed.mptcp.context import TraceRecord
@@ -142,7 +143,8 @@ class Host(Hosted):
         trace: Callable[[TraceRecord], None] | None = None,
     ) -> None:
         kind = spec.workload.type
-        application = CLIENTS[kind](spec, rng) if spec.role == "client" else SERVERS[kind](spec)
+        serve = Sink if spec.background else SERVERS[kind]
+        application = CLIENTS[kind](spec, rng) if spec.role == "client" else serve(spec)
         endpoint = Endpoint(
             entropy=entropy,
             trace=trace,

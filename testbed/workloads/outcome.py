@@ -59,7 +59,8 @@ class RunOutcome:
     """`links` maps "NAME/forward" and "NAME/backward" to what `testbed.link.Direction.report` gives.
 
     `invalid` says why the run may not be counted (a queue drop nobody asked for, a wire that came late);
-    `fidelity` holds the figures behind that in real time, and is empty in the simulator.
+    `fidelity` holds the figures behind that in real time, and is empty in the simulator. `background`: rows
+    of hosts that competed with the measured ones (traffic.py).
     """
 
     rows: list[Row] = field(default_factory=list)
@@ -69,6 +70,7 @@ class RunOutcome:
     invalid: str | None = None
     captures: list[str] = field(default_factory=list)
     elapsed_ns: int = 0
+    background: list[Row] = field(default_factory=list)
 
 
 def warnings_of(outcome: RunOutcome) -> list[str]:

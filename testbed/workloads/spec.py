@@ -28,11 +28,12 @@ TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """Sizes in bytes per connection, `arrivals` in connections per second, `timeout` in nanoseconds.
+    """Sizes in bytes per connection, `arrivals` in connections per second, times in nanoseconds.
 
     The client sends `request` bytes, the server answers with `response` bytes once it has them all (at once
     if there are none: the server speaks first). Both are checked byte for byte. The client closes when it has
     the whole response; the server when the client has. Whoever waits longer than `timeout` in all gives up.
+    `start`: how long the client waits before it begins.
     """
 
     type: Literal["request", "bulk"] = "request"
@@ -40,6 +41,7 @@ class Workload:
     response: int = 10_000
     arrivals: float = 40.0
     timeout: int = 120 * SECOND
+    start: int = 0
 
     def __post_init__(self) -> None:
         if self.type not in TYPES:
@@ -51,6 +53,8 @@ class Workload:
             raise UserError(f"workload: arrivals of {self.arrivals}/s; more than 0 is expected")
         if self.timeout <= 0:
             raise UserError(f"workload: timeout of {self.timeout} ns; more than 0 is expected")
+        if self.start < 0:
+            raise UserError(f"workload: start of {self.start} ns; 0 or more is expected")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,7 @@ class HostSpec:
 
     A client has a `client` configuration and opens `connections` connections; a server has a `server`
     configuration and serves until it is stopped. `seed` is this host's own: keys, ports, arrival times.
+    `background`: it competes with what is measured; no run waits for it, and its rows stand apart.
     """
 
     name: str
@@ -71,6 +76,7 @@ class HostSpec:
     workload: Workload = field(default_factory=Workload)
     connections: int = 1
     seed: int = 1
+    background: bool = False
 
     def __post_init__(self) -> None:
         if self.role not in ("client", "server"):

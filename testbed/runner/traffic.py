@@ -1,0 +1,101 @@
+"""`traffic:` of an experiment -> the hosts that compete with what is measured.
+
+Decides which host sends to which (patterns pair by rank, in the topology's order), what cannot be meant,
+and what such hosts run: one bulk transfer each, by default plain TCP for as long as the run lasts. Must not
+know how they are run, or what becomes of their figures (testbed/workloads/traffic.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from testbed.mptcp.config import ClientConfig, ServerConfig
+from testbed.plan import NetPlan
+from testbed.runner.document import Path_
+from testbed.runner.seeds import derive
+from testbed.runner.spec import Cell, Traffic, build, nearest
+from testbed.workloads import HostSpec, Workload
+from testbed.workloads.serving import ENDLESS
+
+Wrong = tuple[Path_, str]  # key, and what is wrong with it
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    entry: Traffic
+    sender: str
+    sink: str
+
+
+def pairs_of(cell: Cell, plan: NetPlan) -> tuple[list[Pair], list[Wrong]]:
+    """Who sends to whom, and what is wrong with it."""
+    pairs: list[Pair] = []
+    wrong: list[Wrong] = []
+    taken: dict[str, str] = {}
+    for index, entry in enumerate(cell.traffic):
+        here: Path_ = ("traffic", index)
+        ends = {key: _hosts(pattern, plan) for key, pattern in (("from", entry.from_), ("to", entry.to))}
+        unclear = [((*here, key), found) for key, found in ends.items() if isinstance(found, str)]
+        if unclear:
+            wrong += unclear
+            continue
+        senders, sinks = ends.values()
+        if len(senders) != len(sinks):
+            words = f"{entry.from_} is {', '.join(senders)}, and {entry.to} is {', '.join(sinks)}"
+            wrong.append(((*here, "from"), f"{words}: as many of the one as of the other are expected"))
+            continue
+        for pair in map(Pair, [entry] * len(senders), senders, sinks):
+            wrong += [((*here, *key), words) for key, words in _problems(pair, plan, taken)]
+            taken |= dict.fromkeys((pair.sender, pair.sink), f"traffic[{index}]")
+            pairs.append(pair)
+    return pairs, wrong
+
+
+def _hosts(pattern: str, plan: NetPlan) -> list[str] | str:
+    """The hosts that a name or a pattern means; in words what is wrong with it."""
+    free = [node.name for node in plan.nodes if node.role == "host"]
+    found = [node for node in plan.nodes if fnmatchcase(node.name, pattern)]
+    other = nearest(pattern, free) if free else "; this topology has none with the role host"
+    if not found:
+        return f"no host is called {pattern}{other}"
+    for node in found:
+        if node.role != "host":
+            return f"{node.name} has the role {node.role}, and traffic goes between hosts without one{other}"
+    return [node.name for node in found]
+
+
+def _problems(pair: Pair, plan: NetPlan, taken: dict[str, str]) -> Iterator[tuple[Path_, str]]:
+    if pair.sender == pair.sink:
+        yield ("from",), f"{pair.sender} would send to itself; another host is expected"
+        return
+    for key, host in (("from", pair.sender), ("to", pair.sink)):
+        if host in taken:
+            yield (key,), f"{host} takes part in {taken[host]} already; each host can once"
+    near, far = plan.addresses(pair.sender), plan.addresses(pair.sink)
+    if plan.next_hop(pair.sender, near[0], far[0]) is None:
+        yield ("to",), f"{pair.sender} has no route to {far[0]} of {pair.sink}"
+    for endpoint in build(ClientConfig, pair.entry.client).paths.endpoints or ():
+        if endpoint.text not in near:
+            words = f"{endpoint.text} is no address of {pair.sender}; it has {', '.join(near)}"
+            yield ("client", "paths", "endpoints"), words
+
+
+def rivals(cell: Cell, plan: NetPlan, seed: int) -> Iterator[HostSpec]:
+    """Both ends of every pair. The sink has the words of its sender's tcp and mptcp."""
+    for pair in pairs_of(cell, plan)[0]:
+        client = build(ClientConfig, pair.entry.client)
+        size = ENDLESS if pair.entry.bytes is None else pair.entry.bytes
+        near, far = plan.addresses(pair.sender), plan.addresses(pair.sink)
+        common: dict[str, Any] = {
+            "workload": Workload("bulk", size, 0, timeout=ENDLESS, start=pair.entry.start),
+            "background": True,
+        }
+        for name, role, here, there, config in (
+            (pair.sender, "client", near, far, {"client": client}),
+            (pair.sink, "server", far, near, {"server": ServerConfig(tcp=client.tcp, mptcp=client.mptcp)}),
+        ):
+            own = derive(seed, "traffic", name)
+            yield HostSpec(name, role, here, there, seed=own, **config, **common)  # type: ignore[arg-type]

@@ -1,0 +1,155 @@
+"""`traffic:` in an experiment: who competes with whom, what cannot be meant, and what is told of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from testbed.cli.show import summary_table
+from testbed.errors import MachineError, UserError
+from testbed.figures import figure_names
+from testbed.mptcp.config import Profile
+from testbed.net import check
+from testbed.results import Results, load
+from testbed.runner import choose_way, conclude, load_experiment, run_campaign
+from testbed.runner.network import hosts_of, network_of
+from testbed.workloads.serving import ENDLESS
+
+EXPERIMENT = Path(__file__).parents[2] / "experiments" / "dumbbell.yaml"
+HEAD = "topology: {name: dumbbell, rivals: 3}\nworkload: {type: bulk}\ntraffic:\n"
+
+
+def experiment(folder: Path, *entries: str) -> Path:
+    file = folder / "mine.yaml"
+    file.write_text(HEAD + "".join(f"  - {entry}\n" for entry in entries), encoding="utf-8")
+    return file
+
+
+def test_patterns_pair_by_rank(tmp_path: Path) -> None:
+    first = "{from: tcp1, to: sink3, client: {profile: v1, tcp: {congestion: lia}}, start: 1s, bytes: 10MB}"
+    (plan,) = load_experiment(experiment(tmp_path, first, "{from: 'tcp[23]', to: 'sink[12]'}")).cells
+    specs = hosts_of(plan.cell, network_of(plan.cell), seed=7)
+    assert [spec.name for spec in specs if not spec.background] == ["client", "server"]
+    rivals = [spec for spec in specs if spec.background]
+    names = [(spec.name, spec.role) for spec in rivals]
+    assert names[:2] == [("tcp1", "client"), ("sink3", "server")]
+    assert [name for name, _ in names[2:]] == ["tcp2", "sink1", "tcp3", "sink2"]
+    one, sink, other = rivals[:3]
+    assert (one.addresses, one.remote) == (("10.3.1.1",), ("10.4.3.1",))
+    assert one.client is not None
+    assert other.client is not None
+    assert sink.server is not None
+    assert (one.client.profile, one.client.tcp.congestion) == (Profile.V1, "lia")
+    assert sink.server.tcp == one.client.tcp
+    assert (one.workload.start, one.workload.request) == (10**9, 10_000_000)
+    assert (other.client.profile, other.workload.request) == (Profile.TCP, ENDLESS)
+    assert len({spec.seed for spec in specs}) == len(specs)
+
+
+def test_written_out_it_reads_back_as_the_same(tmp_path: Path) -> None:
+    campaign = load_experiment(experiment(tmp_path, "{from: tcp*, to: sink*}"))
+    again = tmp_path / "again.yaml"
+    again.write_text(campaign.text(), encoding="utf-8")
+    assert [plan.cell for plan in load_experiment(again).cells] == [plan.cell for plan in campaign.cells]
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ("{from: tpc1, to: sink1}", "traffic[0].from: no host is called tpc1; did you mean tcp1?"),
+        ("{from: tcp1, to: zink*}", "traffic[0].to: no host is called zink*"),
+        ("{from: client, to: sink1}", "traffic[0].from: client has the role client"),
+        ("{from: tcp1, to: server}", "traffic[0].to: server has the role server"),
+        ("{from: r1, to: sink1}", "traffic[0].from: r1 has the role router"),
+        ("{from: tcp1, to: tcp1}", "traffic[0].from: tcp1 would send to itself"),
+        ("{from: tcp*, to: sink1}", "traffic[0].from: tcp* is tcp1, tcp2, tcp3, and sink1 is sink1: as many"),
+        ("{from: tcp1}", "traffic[0].to: is missing"),
+        ("{form: tcp1, to: sink1}", "traffic[0].form: unknown key; did you mean from?"),
+        ("{from: tcp1, to: sink1, start: 3}", "traffic[0].start: expected a time with its unit"),
+        ("{from: tcp1, to: sink1, bytes: 0}", "traffic[0].bytes: expected greater than or equal to 1"),
+        ("{from: tcp1, to: sink1, client: {profile: kernel}}", "traffic[0].client.profile: expected tcp, v0"),
+        (
+            "{from: tcp1, to: sink1, client: {tcp: {congestoin: lia}}}",
+            "traffic[0].client.tcp.congestoin: unknown key; did you mean congestion?",
+        ),
+        (
+            "{from: tcp1, to: sink1, client: {paths: {endpoints: [10.0.1.1 subflow]}}}",
+            "traffic[0].client.paths.endpoints: 10.0.1.1 is no address of tcp1; it has 10.3.1.1",
+        ),
+        ("tcp1", "traffic: expected keys and values below it, not 'tcp1'"),
+    ],
+)
+def test_what_cannot_be_meant_is_named_before_anything_starts(tmp_path: Path, entry: str, said: str) -> None:
+    with pytest.raises(UserError) as caught:
+        load_experiment(experiment(tmp_path, entry))
+    assert f"mine.yaml:4: {said}" in str(caught.value)
+
+
+def test_a_host_competes_once(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r":5: traffic\[1\]\.to: sink1 takes part in traffic\[0\] already"):
+        load_experiment(experiment(tmp_path, "{from: tcp*, to: sink*}", "{from: tcp2, to: sink1}"))
+
+
+def test_a_pattern_is_checked_in_every_cell(tmp_path: Path) -> None:
+    file = experiment(tmp_path, "{from: tcp*, to: sink*}")
+    with pytest.raises(UserError, match=r"traffic\[0\]\.from: no host is called tcp\*; this topology has"):
+        load_experiment(file, ["topology={name: dumbbell}", "vary={topology.rivals: [1, 0]}"])
+
+
+def go(out: Path, net: str, *sets: str) -> Results:
+    campaign = load_experiment(EXPERIMENT, sets, figure_names())
+    way = choose_way(campaign, net)
+    finished = run_campaign(campaign, net=way.net, way=way.words, out=out)
+    finished.check()
+    conclude(finished.directory, campaign.experiment.figures)
+    return load(finished.directory)
+
+
+def hold(results: Results, rivals: int) -> None:
+    """One measured connection; of each rival what it got, in the record and in the table."""
+    (row,) = results.connections.to_dict("records")
+    assert (row["client_address"], row["verdict"], row["intact"]) == ("10.0.1.1", "mptcp", True)
+    assert len(results.paths) == 2
+    (record,) = results.records
+    assert record["invalid"] is None
+    assert [(rival["from"], rival["to"]) for rival in record["traffic"]] == [
+        (f"tcp{number}", f"sink{number}") for number in range(1, rivals + 1)
+    ]
+    assert all(rival["bytes"] > 0 for rival in record["traffic"])
+    rates = [rival["goodput_mbit"] for rival in record["traffic"]]
+    (cell,) = results.summary.to_dict("records")
+    assert cell["traffic_mbit"] == pytest.approx(sum(rates), rel=1e-4)
+    assert cell["rival_mbit"] == pytest.approx(sum(rates) / rivals, rel=1e-4)
+    assert cell["rival_ratio"] == pytest.approx(row["goodput_mbit"] * rivals / sum(rates), rel=1e-4)
+    head = summary_table(results).splitlines()[0]
+    assert "traffic Mbit/s  each Mbit/s  client / each" in head
+    page = (results.directory / "report.html").read_text(encoding="utf-8")
+    assert "client / each" in page
+
+
+def test_what_rivals_got_stands_beside_what_was_measured(tmp_path: Path) -> None:
+    sets = ["vary={topology.rivals: [2]}", "workload.request=500KB", "workload.start=1s"]
+    results = go(tmp_path / "out", "sim", *sets)
+    hold(results, 2)
+    assert 7.5 < results.summary["traffic_mbit"][0] + results.summary["goodput_mbit"][0] < 10
+
+
+@pytest.mark.slow
+def test_coupled_subflows_take_the_share_of_one_tcp(tmp_path: Path) -> None:
+    ratios = go(tmp_path / "out", "sim", "vary.topology.rivals=[4]").summary.set_index(
+        "client.tcp.congestion"
+    )["rival_ratio"]
+    assert ratios["lia"] == pytest.approx(1, abs=0.25)
+    assert ratios["olia"] == pytest.approx(1, abs=0.25)
+    assert ratios["newreno"] > 1.6
+
+
+@pytest.mark.lab
+def test_rivals_compete_in_a_lab_as_well(tmp_path: Path) -> None:
+    try:
+        check()
+    except MachineError as error:
+        pytest.skip(str(error))
+    sets = ["vary={topology.rivals: [1]}", "workload.request=1MB", "workload.start=1s"]
+    hold(go(tmp_path / "out", "mininet", *sets), 1)
