@@ -7,7 +7,7 @@ know how they are run, or what becomes of their figures (testbed/workloads/traff
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -81,6 +81,16 @@ def _problems(pair: Pair, plan: NetPlan, taken: dict[str, str]) -> Iterator[tupl
         if endpoint.text not in near:
             words = f"{endpoint.text} is no address of {pair.sender}; it has {', '.join(near)}"
             yield ("client", "paths", "endpoints"), words
+
+
+def idle(cell: Cell, plan: NetPlan, carried: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Warnings for a run's record: rivals that it may as well have gone without."""
+    seen = {rival["from"] for rival in carried if rival["bytes"]}
+    return [
+        f"traffic from {pair.sender} to {pair.sink}: nothing arrived while the measured clients ran"
+        for pair in pairs_of(cell, plan)[0]
+        if pair.sender not in seen
+    ]
 
 
 def rivals(cell: Cell, plan: NetPlan, seed: int) -> Iterator[HostSpec]:

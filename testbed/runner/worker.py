@@ -25,7 +25,9 @@ from testbed.errors import MachineError, RunFailed, UserError
 from testbed.records import LOG, write_run
 from testbed.runner.backends import Backend, Job
 from testbed.runner.fidelity import Fidelity
+from testbed.runner.network import network_of
 from testbed.runner.spec import Cell, build, model_of
+from testbed.runner.traffic import idle
 from testbed.workloads import RunOutcome
 from testbed.workloads.outcome import warnings_of
 from testbed.workloads.traffic import carried
@@ -74,7 +76,7 @@ def run(message: dict[str, Any]) -> dict[str, Any]:
         traceback.print_exc()
         sys.stderr.flush()
         return {"status": "failed", "message": f"{type(error).__name__}: {error}; see {directory / LOG}"}
-    write_run(directory, _record(message["record"], outcome), outcome.rows, _timing(began))
+    write_run(directory, _record(message["record"], outcome, job.cell), outcome.rows, _timing(began))
     status = "valid" if outcome.invalid is None else "invalid"
     return {"status": status, "message": outcome.invalid or ""}
 
@@ -85,13 +87,14 @@ def _backend(name: str) -> Backend:
     return found
 
 
-def _record(head: dict[str, Any], outcome: RunOutcome) -> dict[str, Any]:
+def _record(head: dict[str, Any], outcome: RunOutcome, cell: Cell) -> dict[str, Any]:
+    traffic = carried(outcome.rows, outcome.background)
     return {
         **head,
         "invalid": outcome.invalid,
-        "warnings": warnings_of(outcome),
+        "warnings": [*warnings_of(outcome), *idle(cell, network_of(cell), traffic)],
         "elapsed_ns": outcome.elapsed_ns,
-        "traffic": carried(outcome.rows, outcome.background),
+        "traffic": traffic,
         "counters": outcome.counters,
         "links": outcome.links,
         "fidelity": outcome.fidelity,

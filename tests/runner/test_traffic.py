@@ -135,6 +135,16 @@ def test_what_rivals_got_stands_beside_what_was_measured(tmp_path: Path) -> None
     assert 7.5 < results.summary["traffic_mbit"][0] + results.summary["goodput_mbit"][0] < 10
 
 
+def test_a_rival_that_came_too_late_is_a_warning(tmp_path: Path) -> None:
+    late = "traffic=[{from: tcp1, to: sink1}, {from: tcp2, to: sink2, start: 9min}]"
+    sets = ["vary={}", "topology.rivals=2", "workload.request=100KB", late]
+    results = go(tmp_path / "out", "sim", *sets)
+    (record,) = results.records
+    assert [rival["from"] for rival in record["traffic"]] == ["tcp1"]
+    words = "traffic from tcp2 to sink2: nothing arrived while the measured clients ran"
+    assert record["warnings"] == [words]
+
+
 @pytest.mark.slow
 def test_coupled_subflows_take_the_share_of_one_tcp(tmp_path: Path) -> None:
     ratios = go(tmp_path / "out", "sim", "vary.topology.rivals=[4]").summary.set_index(
