@@ -1,0 +1,29 @@
+"""The slides of "Making Multipath TCP robust for stateless webservers", and what each is drawn from.
+
+Decides names, order, titles, campaigns, sizes and measurements. Must not know how a campaign is run or a
+slide is drawn. The slides: IETF, Multipath TCP working group; draft-paasch-mptcp-syncookies-02.
+"""
+
+from __future__ import annotations
+
+from testbed.reproduce.needs import LADDERS, Campaign, Slide
+
+FEW_LOSSES = ("vary.paths.*.loss.up=[0, 5, 20]",)
+
+FALLBACK = Campaign("fallback", "seed/fallback.yaml", quick_sets=FEW_LOSSES, samples=40)
+LINUX = Campaign("linux", "seed/linux.yaml", nets=("mininet",), quick_sets=FEW_LOSSES, linux=True)
+ISN_RECOVERY = Campaign("isn_recovery", "seed/isn_recovery.yaml", quick_sets=FEW_LOSSES)
+PIGGYBACK = Campaign("piggyback", "seed/piggyback.yaml", quick_sets=FEW_LOSSES)
+OVERTAKING = Campaign(
+    "overtaking", "seed/overtaking.yaml", quick_sets=("vary.paths.*.reorder.up=[0, 5, 20]",)
+)
+
+SLIDES = (
+    Slide(
+        "reliable_capable",
+        "Reliable MP_CAPABLE",
+        "Does Multipath TCP outlive the loss of the third ACK when MP_CAPABLE comes with the first data?",
+        "testbed.figures.seed.reliable_capable:section",
+        (LADDERS, FALLBACK, LINUX, ISN_RECOVERY, PIGGYBACK, OVERTAKING),
+    ),
+)
