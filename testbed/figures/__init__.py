@@ -1,6 +1,22 @@
-"""Rows to pictures, and the page that holds them. matplotlib is loaded when something is drawn."""
+"""Rows to pictures, and the pages that hold them. matplotlib is loaded when something is drawn."""
 
+from testbed.figures.page import write_page
 from testbed.figures.registry import FIGURES, draw, figure_names
 from testbed.figures.report import write_report
+from testbed.figures.sections import Chapter, Evidence, Material, Number, Picture, Sample, Section, Table
 
-__all__ = ["FIGURES", "draw", "figure_names", "write_report"]
+__all__ = [
+    "FIGURES",
+    "Chapter",
+    "Evidence",
+    "Material",
+    "Number",
+    "Picture",
+    "Sample",
+    "Section",
+    "Table",
+    "draw",
+    "figure_names",
+    "write_page",
+    "write_report",
+]

@@ -53,6 +53,42 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True)
+class Sample:
+    """Ladders of connections that were captured in one cell: (what became of how many, SVG text) each.
+    `anchor` is its place in the page, `back` where its point is; `command` draws
+    them all."""
+
+    anchor: str
+    back: str
+    cell: int
+    title: str
+    ladders: tuple[tuple[str, str], ...]
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Where the numbers of one campaign come from. `facts`: a word and what it says, each."""
+
+    name: str
+    command: str
+    facts: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Chapter:
+    """A section in its place in the page."""
+
+    name: str
+    number: int
+    title: str
+    question: str
+    command: str
+    section: Section
+    evidence: tuple[Evidence, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Material:
     """All that a section is drawn from.
 
@@ -72,3 +108,7 @@ class Material:
         """A campaign's results in the simulator and in a lab, as far as they are there, in this order."""
         found = (self.results.get(f"{name}-{net}") for net in ("sim", "mininet"))
         return [one for one in found if one is not None]
+
+    def left_out(self) -> tuple[str, ...]:
+        """What is missing, in words for the reader."""
+        return tuple(f"{name}: {why}" for name, why in self.missing.items())

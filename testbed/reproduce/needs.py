@@ -60,6 +60,4 @@ class Slide:
 
 
 # One captured connection a row; its ladder is Material.ladders[row].
-LADDERS = Campaign(
-    "ladders", "seed/ladders.yaml", nets=("sim",), connections={}, quick={}, samples=0
-)
+LADDERS = Campaign("ladders", "seed/ladders.yaml", nets=("sim",), connections={}, quick={})

@@ -20,6 +20,13 @@ OVERTAKING = Campaign(
 
 SLIDES = (
     Slide(
+        "v0_fallback",
+        "MPTCP with SYN cookies",
+        "What becomes of Multipath TCP as in RFC 6824 when a stateless server loses the third ACK?",
+        "testbed.figures.seed.v0_fallback:section",
+        (LADDERS, FALLBACK),
+    ),
+    Slide(
         "reliable_capable",
         "Reliable MP_CAPABLE",
         "Does Multipath TCP outlive the loss of the third ACK when MP_CAPABLE comes with the first data?",

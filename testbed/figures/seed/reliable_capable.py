@@ -1,0 +1,169 @@
+"""Slide 4: MP_CAPABLE with the first data. TCP makes it reliable, and so the key.
+
+Read first: draft-paasch-mptcp-syncookies-02 §3.1 and §3.2, RFC 8684 §3.1.
+"""
+
+from __future__ import annotations
+
+from testbed.figures.seed.ladders import ladder
+from testbed.figures.seed.rates import Panel, Series, number, percent, picture, series
+from testbed.figures.sections import Material, Picture, Section
+from testbed.figures.style import COLOURS, PROFILE_STYLE
+
+ONE, TEN = 300, 14240  # bytes of a request: one segment, ten
+ACROSS = "loss from client to server, %"
+FELL_BACK, WERE_RESET = "connections that fell back", "connections that were reset"
+REORDER = "paths.*.reorder.up"
+LADDERS = (
+    "draft, nothing lost",
+    "draft, third ACK lost",
+    "v1, third ACK lost",
+    "draft, third ACK and data lost",
+    "draft, the same with the ISN",
+)
+
+
+def section(material: Material) -> Section:
+    profiles = {size: _profiles(material, "fallback", size) for size in (ONE, TEN)}
+    resets = [*_profiles(material, "reset", TEN), *_isn(material, "reset")]
+    linux = _linux(material, "fallback", ONE) + _linux(material, "fallback", TEN)
+    linux_resets = _linux(material, "reset", TEN)
+    piggyback = _piggyback(material, "reset")
+    overtaken = _overtaken(material)
+    drawn = (
+        (
+            "Three profiles, one loss",
+            [
+                Panel("Fallback, 1 segment", ACROSS, FELL_BACK, profiles[ONE]),
+                Panel("Fallback, 10 segments", ACROSS, FELL_BACK, profiles[TEN]),
+            ],
+        ),
+        (
+            "What is left: resets when the third ACK and the first segment are lost",
+            [
+                Panel("Reset, 10 segments", ACROSS, WERE_RESET, resets),
+                Panel("Third ACK piggybacked, 10 segments", ACROSS, WERE_RESET, piggyback),
+            ],
+        ),
+        (
+            "Linux as client and as server",
+            [
+                Panel("Fallback", ACROSS, FELL_BACK, linux),
+                Panel("Reset, 10 segments", ACROSS, WERE_RESET, linux_resets),
+            ],
+        ),
+        (
+            "The first data overtakes the third ACK",
+            [Panel("Fallback", "packets held back, client to server, %", FELL_BACK, overtaken)],
+        ),
+    )
+    pictures: list[Picture | None] = [ladder(material, case) for case in LADDERS]
+    for index, (title, panels) in enumerate(drawn):
+        full = [panel for panel in panels if panel.series]
+        if full:
+            pictures.append(picture(f"reliable-{index}", title, full, title))
+    numbers = [
+        number(one, f"{panel.title.lower()}")
+        for _, panels in drawn
+        for panel in panels
+        for one in panel.series
+    ]
+    return Section(
+        tuple(_shows(profiles[ONE], resets, overtaken, linux)),
+        tuple(one for one in pictures if one),
+        tuple(numbers),
+        left_out=material.left_out(),
+    )
+
+
+def _profiles(material: Material, verdict: str, size: int) -> list[Series]:
+    found = []
+    for profile in ("v0", "draft", "v1"):
+        where = {"client.profile": profile, "workload.request": size}
+        style = PROFILE_STYLE[profile]
+        found += series(material, "fallback", verdict, where=where, label=profile, style=style)
+    return found
+
+
+def _isn(material: Material, verdict: str) -> list[Series]:
+    """The draft's §3.2: the ISN is rebuilt from a DSS."""
+    where = {"client.profile": "draft"}
+    style = (COLOURS[3], "P")
+    return series(
+        material, "isn_recovery", verdict, where=where, label="draft, ISN from the DSS", style=style
+    )
+
+
+def _linux(material: Material, verdict: str, size: int) -> list[Series]:
+    found = []
+    words = "1 segment" if size == ONE else "10 segments"
+    for case, colour in (("Linux as client", "#1b7837"), ("Linux as server", "#e69f00")):
+        where = {"case": case, "workload.request": size}
+        style = (colour, "v" if size == ONE else "D")
+        found += series(material, "linux", verdict, where=where, label=f"{case}, {words}", style=style)
+    where = {"client.profile": "v1", "workload.request": size}
+    ours = (PROFILE_STYLE["v1"][0], "s" if size == ONE else "o")
+    return found + series(
+        material, "fallback", verdict, where=where, label=f"v1 of ours, {words}", style=ours, net="mininet"
+    )
+
+
+def _piggyback(material: Material, verdict: str) -> list[Series]:
+    found = []
+    for profile in ("draft", "v1"):
+        where = {"client.profile": profile, "workload.request": TEN}
+        style = PROFILE_STYLE[profile]
+        found += series(material, "piggyback", verdict, where=where, label=profile, style=style)
+    return found
+
+
+def _overtaken(material: Material) -> list[Series]:
+    found = []
+    for profile in ("v0", "draft", "v1"):
+        found += series(
+            material,
+            "overtaking",
+            "fallback",
+            where={"client.profile": profile},
+            label=profile,
+            style=PROFILE_STYLE[profile],
+            across=REORDER,
+        )
+    return found
+
+
+def _shows(
+    profiles: list[Series], resets: list[Series], overtaken: list[Series], linux: list[Series]
+) -> list[str]:
+    texts = [
+        "The draft sends MP_CAPABLE with the first data as well: both keys, and the mapping of that data. Data is "
+        "sent again until it is acknowledged, and the option with it, so that the key arrives whenever the "
+        "connection does. RFC 8684 adopted it. The server still keeps nothing: it finds its own key again in "
+        "what comes back."
+    ]
+    if profiles:
+        worst = profiles[0].points["x"].iloc[-1]
+        words = ", ".join(f"{percent(one)} ({one.label})" for one in profiles)
+        texts.append(
+            f"At {worst:g} % loss and one segment, so many connections fall back: {words}. What is left of "
+            "draft and v1 is the client's own doing: after three lost SYNs it tries without MP_CAPABLE."
+        )
+    if resets:
+        words = ", ".join(f"{percent(one)} ({one.label})" for one in resets)
+        texts.append(
+            "One case the option cannot mend: the third ACK and the first segment are lost, and a later segment "
+            f"arrives. Its sequence number does not fit the cookie, and the answer is a reset: {words}. So it "
+            "is with plain TCP. The draft's section 3.2 rebuilds the client's initial sequence number from the "
+            "DSS of that later segment; the resets that stay are those of plain SYNs. A segment tells its own "
+            "place only where it begins its mapping: a client whose network card cuts large frames copies one "
+            "DSS onto all pieces, and from these nothing can be rebuilt."
+        )
+    if overtaken:
+        words = ", ".join(f"{percent(one)} ({one.label})" for one in overtaken)
+        texts.append(
+            f"No packet needs to be lost: it is enough that the data comes first. Fallback then: {words}."
+        )
+    if linux:
+        words = ", ".join(f"{percent(one)} ({one.label})" for one in linux)
+        texts.append(f"Linux, in the same lab at the largest loss: fallback {words}.")
+    return texts
