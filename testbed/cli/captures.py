@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from testbed.errors import UserError
+
 if TYPE_CHECKING:
     from testbed.trace import Capture
 
@@ -64,16 +66,38 @@ def trace(
 
 def ladder(
     files: Files,
-    width: Annotated[int, typer.Option(min=60, help="Columns.")] = 110,
+    svg: Annotated[
+        Path | None, typer.Option(metavar="OUT.svg", help="Write a picture instead of printing text.")
+    ] = None,
+    connection: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Only the N-th, in the order of `testbed trace`; default: all."),
+    ] = None,
+    width: Annotated[
+        int | None, typer.Option(min=60, help="Columns, 110 unless said; with --svg px, 860 unless said.")
+    ] = None,
     most: Annotated[int | None, typer.Option(min=2, help="Packets shown of one connection.")] = None,
     draft_version: Draft = 2,
 ) -> None:
-    """Packet ladder of every connection in a capture, options spelled out."""
+    """Packet ladder of every connection in a capture, options spelled out; as text, or as a picture."""
     from testbed.trace import ladder as draw
-    from testbed.trace import read_capture
+    from testbed.trace import ladder_svg, read_capture
 
     capture = read_capture(*files)
-    drawn = draw(capture, width=width, draft_version=draft_version, most=most)
+    if svg is not None:
+        picture = ladder_svg(
+            capture, width=width or 860, draft_version=draft_version, most=most, connection=connection
+        )
+        if not picture:
+            raise UserError(f"{files[0]}: no TCP connection in this capture, hence nothing to draw")
+        try:
+            svg.write_text(picture, encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"--svg {svg}: cannot be written: {error.strerror}") from error
+        print(svg)
+        _left_out(capture)
+        return
+    drawn = draw(capture, width=width or 110, draft_version=draft_version, most=most, connection=connection)
     if not drawn:
         _nothing(capture)
         return

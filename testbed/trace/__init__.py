@@ -7,6 +7,7 @@ vocabulary of verdicts and reasons from `mptcp/reasons.py`, and nothing else of 
 from testbed.trace.connections import DRAFT_VERSION, Connection, Subflow, connections, to_json
 from testbed.trace.judge import Judgement
 from testbed.trace.ladder import ladder
+from testbed.trace.ladder_svg import ladder_svg
 from testbed.trace.packets import Capture, Packet, from_segments, read_capture
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "connections",
     "from_segments",
     "ladder",
+    "ladder_svg",
     "read_capture",
     "to_json",
 ]

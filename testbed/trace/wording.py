@@ -37,9 +37,11 @@ from testbed.mptcp.wire import (
     WindowScale,
 )
 from testbed.mptcp.wire.mptcp_options import FLAG_CHECKSUM, FLAG_EXTENSIBILITY, FLAG_HMAC, FLAG_NO_JOIN_HERE
+from testbed.mptcp.wire.segment import FLAG_LETTERS
 from testbed.mptcp.wire.sequence import MASK32, dsn_diff, seq_diff
 from testbed.trace.flows import Flow
 
+_FLAG_NAMES = {"S": "SYN", "F": "FIN", "R": "RST", "P": "PSH", "U": "URG", ".": "ACK"}
 _RST_REASONS = (
     "unspecified",
     "MPTCP error",
@@ -60,10 +62,15 @@ class Zeros:
     peer_idsn: int | None
 
 
-def header_words(segment: Segment, flow: Flow) -> str:
-    """For example `P. 1:301 ack 1 len 300`."""
+def flag_names(segment: Segment) -> str:
+    """For example `PSH/ACK`."""
+    return "/".join(_FLAG_NAMES[letter] for bit, letter in FLAG_LETTERS if segment.flags & bit) or "no flags"
+
+
+def number_words(segment: Segment, flow: Flow) -> str:
+    """For example `1:301 ack 1 len 300`."""
     start, count = flow.offset(segment), len(segment.payload)
-    words = f"{segment.flag_text()} {start}"
+    words = f"{start}"
     if count:
         words += f":{start + count}"
     if segment.flags & ACK:
@@ -73,8 +80,8 @@ def header_words(segment: Segment, flow: Flow) -> str:
     return words
 
 
-def option_words(segment: Segment, zeros: Zeros) -> list[str]:
-    """MPTCP options first, as they matter most; time stamps only where they are agreed on."""
+def option_words(segment: Segment, zeros: Zeros) -> tuple[tuple[str, ...], str]:
+    """Each option of MPTCP, and those of TCP together; time stamps only where they are agreed on."""
     mptcp: list[str] = []
     tcp: list[str] = []
     for option in segment.options:
@@ -87,7 +94,7 @@ def option_words(segment: Segment, zeros: Zeros) -> list[str]:
             mptcp.append(_mptcp_words(option, zeros))
         else:
             tcp.append(plain)
-    return mptcp + ([" ".join(tcp)] if tcp else [])
+    return tuple(mptcp), " ".join(tcp)
 
 
 def _tcp_words(option: Option, segment: Segment, flow: Flow) -> str | None:

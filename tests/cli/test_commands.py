@@ -117,6 +117,9 @@ def test_trace_and_ladder_of_a_lost_third_ack(testbed: Testbed, tmp_path: Path) 
     assert "dropped: exact: third_ack" in ladder.out
     assert "cookie_without_key" in ladder.out
     assert "closed by fin" in ladder.out
+    picture = tmp_path / "ladder.svg"
+    assert testbed("ladder", capture, "--svg", picture, "--connection", 1).out == f"{picture}\n"
+    assert ">dropped: exact: third_ack</text>" in picture.read_text(encoding="utf-8")
     (line,) = testbed("trace", capture, "--json").out.splitlines()
     traced = json.loads(line)
     assert (traced["profile"], traced["verdict"], traced["reason"]) == (
@@ -129,6 +132,20 @@ def test_trace_and_ladder_of_a_lost_third_ack(testbed: Testbed, tmp_path: Path) 
     for command in ("trace", "ladder"):
         assert testbed(command, idle).out == "no TCP connection in this capture\n"
     assert testbed("trace", idle, "--json").out == ""
+    for arguments, message in (
+        ((idle, "--svg", picture), f"{idle}: no TCP connection in this capture"),
+        ((idle, "--connection", 1), f"{idle}: connection 1: there is none"),
+        ((capture, "--connection", 2), f"{capture}: connection 2: expected 1 to 1"),
+        ((capture, "--svg", picture, "--width", 100), "width 100: a picture needs 320 px"),
+        (
+            (capture, "--svg", tmp_path / "no" / "x.svg"),
+            f"--svg {tmp_path / 'no' / 'x.svg'}: cannot be written",
+        ),
+        ((capture, "--svg", tmp_path), f"--svg {tmp_path}: cannot be written: Is a directory"),
+    ):
+        done = testbed("ladder", *arguments)
+        assert (done.status, done.out, done.err.count("\n")) == (2, "", 1), done
+        assert message in done.err
 
 
 def test_trace_json_is_a_line_for_every_connection(testbed: Testbed, tmp_path: Path) -> None:
