@@ -171,14 +171,14 @@ def _answers_at_once(conn: Connection, answer: FastOpenAnswer) -> bool:
 
 
 def on_synack(conn: Connection, sub: Subflow, options: tuple[Option, ...]) -> tuple[Option, ...]:
-    """A SYN/ACK's options with the cookie, where one is to be given and this is the first SYN/ACK.
+    """The first subflow's SYN/ACK with the cookie, where one is to be given and this is the first SYN/ACK.
 
     With MP_CAPABLE and timestamps 9 bytes are left: the cookie is shortened, or the timestamps go, as in
     Linux (RFC 8684 Appendix B leaves the choice).
     """
     conn.assign_due = conn.assign_due or sub.tcb.early  # data may follow at once
     welcome = conn.fast_open
-    if not isinstance(welcome, Welcome) or not welcome.give or sub.tcb.syn_count:
+    if not isinstance(welcome, Welcome) or not welcome.give or sub.index or sub.tcb.syn_count:
         return options
     client = sub.tcb.remote[0]
     if welcome.space is FastOpenSpace.NO_TIMESTAMPS and _room(options) < welcome.mint.length:

@@ -27,9 +27,10 @@ from testbed.mptcp.events import Accepted, Connected, Event
 from testbed.mptcp.keys import token_and_idsn
 from testbed.mptcp.reasons import Reason, Verdict
 from testbed.mptcp.tcp.fastopen import FastOpenOutcome
-from testbed.mptcp.wire import ACK, RST, SYN, Dss, FastOpen, MpCapable, Segment, Timestamps
+from testbed.mptcp.wire import ACK, RST, SYN, Dss, FastOpen, MpCapable, MpJoinSynAck, Segment, Timestamps
 from testbed.mptcp.wire.sequence import seq_add
 from tests.core.boxes import KEYS_LATER, find, is_syn, is_synack, option
+from tests.core.multipath import multipath, open_subflows
 from tests.fast_open import AT_ONCE, REQUEST, RESPONSE, SERVER, pair_of, whole, with_cookie
 from tests.pair import SECOND, Pair, Side
 
@@ -253,6 +254,19 @@ def test_a_synack_has_room_for_part_of_a_cookie_or_for_timestamps(
     whole(pair)
     assert both(pair) == [verdict_of(profile)] * 2
     assert option(syns(pair)[0], FastOpen) == cookie
+
+
+@pytest.mark.parametrize("space", list(FastOpenSpace))
+def test_a_further_subflow_is_given_no_cookie_and_keeps_its_timestamps(space: FastOpenSpace) -> None:
+    """The cookie was asked for in the first subflow's SYN (RFC 7413 §4.1.1)."""
+    pair = multipath(
+        client={"fast_open": True},
+        server={"fast_open": True, "fast_open_cookie": 16, "fast_open_space": space},
+    )
+    open_subflows(pair)
+    [join] = [one for one in pair.segments("down") if option(one, MpJoinSynAck)]
+    assert option(join, FastOpen) is None
+    assert option(join, Timestamps) is not None
 
 
 # -- refusals and losses ------------------------------------------------------------------------------------
