@@ -17,6 +17,7 @@ PIGGYBACK = Campaign("piggyback", "seed/piggyback.yaml", quick_sets=FEW_LOSSES)
 OVERTAKING = Campaign(
     "overtaking", "seed/overtaking.yaml", quick_sets=("vary.paths.*.reorder.up=[0, 5, 20]",)
 )
+OPTIONS = Campaign("options", "seed/options.yaml", nets=("sim",), connections={}, quick={})
 
 SLIDES = (
     Slide(
@@ -32,5 +33,19 @@ SLIDES = (
         "Does Multipath TCP outlive the loss of the third ACK when MP_CAPABLE comes with the first data?",
         "testbed.figures.seed.reliable_capable:section",
         (LADDERS, FALLBACK, LINUX, ISN_RECOVERY, PIGGYBACK, OVERTAKING),
+    ),
+    Slide(
+        "capable_with_dss",
+        "Combining MP_CAPABLE with DSS",
+        "Why is the first data's option a longer MP_CAPABLE, and not MP_CAPABLE beside a DSS?",
+        "testbed.figures.seed.capable_with_dss:section",
+        (OPTIONS,),
+    ),
+    Slide(
+        "option_space",
+        "Gaining option space in the SYN",
+        "What is won when the key no longer travels in the SYN?",
+        "testbed.figures.seed.option_space:section",
+        (OPTIONS,),
     ),
 )
