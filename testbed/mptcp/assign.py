@@ -37,7 +37,7 @@ def assign(conn: Connection, now: int) -> None:
         _everywhere(conn, ready, now)
     else:
         _new_data(conn, ready, now)
-    if sender.unmapped:
+    if sender.unmapped or sender.again:
         _probe(conn, ready, now)
     if conn.mptcp.opportunistic and len(ready) > 1 and not conn.scheduler.duplicates:
         blocked = sender.edge <= sender.nxt if sender.unmapped else conn.want_space
@@ -143,20 +143,29 @@ def _overtake(conn: Connection, ready: list[Subflow], now: int) -> None:
 
 
 def _probe(conn: Connection, ready: list[Subflow], now: int) -> None:
-    """A window probe needs a byte to send; behind a window that stays small, what there is goes out
-    (the override timer of RFC 9293 §3.8.6.2.1)."""
+    """A window probe needs a byte to send, the oldest that waits; behind a window that stays small, what
+    there is goes out (the override timer of RFC 9293 §3.8.6.2.1)."""
     sender = conn.sender
     for sub in ready:
         tcb = sub.tcb
-        if not (tcb.probe and tcb.snd_end == tcb.snd_una and sender.unmapped):
+        if not (tcb.probe and tcb.snd_end == tcb.snd_una):
             continue
-        queued = min(sender.unmapped, sender.edge - sender.nxt)
-        if queued <= 0:
+        if sender.again and _takes_again(sub, sender.again.ranges[0][0]):
+            start, end = sender.again.ranges[0]
+            count = min(end - start, _in_one_segment(conn, sub))
+            sender.again.take(count)
+            _commit(conn, now, sub, start, count)
+            conn.context.count("DataReinjected")
+        elif sender.unmapped:
+            queued = min(sender.unmapped, max(sender.edge - sender.nxt, 1))
             sender.edge = max(sender.edge, sender.nxt + 1)
-            _commit(conn, now, sub, sender.nxt, 1)
-        else:
-            room = payload_room(conn, sub, _first_data_is_capable(conn, sub))
-            _commit(conn, now, sub, sender.nxt, min(queued, room, max(tcb.snd_wnd, 1)))
+            _commit(conn, now, sub, sender.nxt, min(queued, _in_one_segment(conn, sub)))
+
+
+def _in_one_segment(conn: Connection, sub: Subflow) -> int:
+    """Bytes, within the subflow's window; one where that is closed."""
+    room = payload_room(conn, sub, _first_data_is_capable(conn, sub))
+    return min(room, max(sub.tcb.snd_wnd, 1))
 
 
 def _pick(conn: Connection, ready: list[Subflow], rooms: dict[int, int], queued: int) -> Subflow | None:

@@ -97,7 +97,8 @@ def _arm_probes(conn: Connection, now: int) -> None:
         if sub.tcb.snd_end > sub.tcb.snd_nxt and sub.established:
             arm_persist(sub.tcb, now, True)
     working = usable(conn)  # what a dead path still waits for says nothing of the window
-    if sender.unmapped and not any(sub.tcb.rto_at is not None for sub in working):
+    waiting = sender.unmapped or sender.again
+    if waiting and not any(sub.tcb.rto_at is not None for sub in working):
         for sub in working[:1]:
             arm_persist(sub.tcb, now, True)
 

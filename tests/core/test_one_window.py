@@ -212,3 +212,25 @@ def test_a_subflow_repeats_what_another_has_delivered(profile: Profile) -> None:
     pair.client.send(b"r" * 40_000)
     pair.run(until=lambda: len(pair.server.received()) == 80_001)
     assert pair.client.report().paths[1].bytes_sent > sum(len(one.segment.payload) for one in lost)
+
+
+@pytest.mark.parametrize("profile", MPTCP_PROFILES)
+def test_a_probe_whose_path_dies_is_sent_by_another(profile: Profile) -> None:
+    """The last byte is a window probe. Its path dies and the other one's window update is lost: nothing is
+    left to be mapped, and the byte that is to go again is all that can ask for the window."""
+    pair = multipath(profile=profile, server={"tcp": SMALL})
+    open_subflows(pair)
+    pair.server.reading = False
+    pair.client.send(bytes(20_000))
+    pair.run(until=pair.now + 150 * MILLISECOND)  # all but the last byte fill the window
+    dead_after(pair, pair.now - pair.start, 1)
+    until_dead, before = pair.lose, len(pair.segments("up"))
+    pair.run(until=lambda: len(pair.segments("up")) > before)
+    probe = pair.segments("up")[-1]
+    assert ({probe.src, probe.dst}, len(probe.payload)) == ({CLIENT[0], SERVER[0]}, 1)
+    pair.lose = lambda way, number, segment: way == "down" or until_dead(way, number, segment)
+    pair.server.reading = True
+    pair.server.read()
+    pair.run(until=pair.now + MILLISECOND)
+    pair.lose = until_dead
+    pair.run(until=lambda: len(pair.server.received()) == 20_001, limit=10 * SECOND)
