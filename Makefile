@@ -13,7 +13,7 @@ setup:
 run: setup
 	@scripts/run.sh
 
-test: setup
+test:
 	@scripts/test.sh
 
 test-fast: setup

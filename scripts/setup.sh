@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Makes a bare machine ready: system packages (as root, on Debian and Ubuntu) and the Python environment .venv.
 # Says what it does and how long it took, asks nothing, and does nothing where nothing is missing. `make run`,
-# `make test`, the Vagrant VM and the continuous integration all come through here.
+# `make test`, the Vagrant VM and the continuous integration all come through here; the tests alone say
+# `setup.sh tests`, for a browser.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH="$PATH:/usr/sbin:/sbin"
@@ -12,6 +13,9 @@ declare -A packages=(
     [mnexec]=mininet [ifconfig]=net-tools [ip]=iproute2 [ethtool]=ethtool
     [nft]=nftables [tcpdump]=tcpdump [tshark]=tshark
 )
+if [ "${1:-}" = tests ]; then
+    packages+=([chromium]=chromium [chromedriver]=chromium-driver)
+fi
 
 system_packages() {
     local missing=() command

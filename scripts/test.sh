@@ -5,6 +5,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
+scripts/setup.sh tests || exit
 status=0
 way=$(.venv/bin/testbed doctor --way)
 [ "$way" != sim ] || echo "no lab can be had here (testbed doctor says why): the tests in labs are left out"

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import typer
 
-from testbed.cli import bench, captures, interop, machine, model, programs, results, run, topo, words
+from testbed.cli import (
+    bench,
+    captures,
+    interop,
+    machine,
+    model,
+    programs,
+    reproduce,
+    results,
+    run,
+    topo,
+    words,
+)
 
 app = typer.Typer(
     name="testbed",
@@ -16,6 +28,7 @@ app = typer.Typer(
 )
 
 app.command("run")(run.run)
+app.command("reproduce")(reproduce.reproduce)
 app.command("server")(programs.server)
 app.command("client")(programs.client)
 app.command("interop")(interop.interop)

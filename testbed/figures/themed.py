@@ -1,7 +1,8 @@
 """A matplotlib picture as SVG text that stands in a page: no paper of its own, inks that follow the page.
 
 Decides which colours give way to the page's (custom properties with the printed colour as fallback), that
-the page inks its text by the class `plot`, and that ids of several pictures in one page never meet. Read first: style.py, whose colours these are.
+the page inks its text by the class `plot`, and that ids of several pictures in one page never meet.
+Read first: style.py, whose colours these are.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ def inline_svg(picture: Figure, name: str) -> str:
         picture.savefig(file, format="svg", metadata={"Date": None}, transparent=True)
     text = file.getvalue()
     text = text[text.index("<svg") :].replace("<svg ", '<svg class="plot" ', 1)
+    text = text.replace(' target="_blank"', "")  # links stay in the page
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     for colour, ink in INKS.items():
         text = text.replace(f": {colour}", f": var({ink}, {colour})")

@@ -5,9 +5,9 @@ Read first: draft-paasch-mptcp-syncookies-02 §3.1 and §3.2, RFC 8684 §3.1.
 
 from __future__ import annotations
 
+from testbed.figures.sections import Material, Picture, Section
 from testbed.figures.seed.ladders import ladder
 from testbed.figures.seed.rates import Panel, Series, number, percent, picture, series
-from testbed.figures.sections import Material, Picture, Section
 from testbed.figures.style import COLOURS, PROFILE_STYLE
 
 ONE, TEN = 300, 14240  # bytes of a request: one segment, ten
@@ -136,10 +136,10 @@ def _shows(
     profiles: list[Series], resets: list[Series], overtaken: list[Series], linux: list[Series]
 ) -> list[str]:
     texts = [
-        "The draft sends MP_CAPABLE with the first data as well: both keys, and the mapping of that data. Data is "
-        "sent again until it is acknowledged, and the option with it, so that the key arrives whenever the "
-        "connection does. RFC 8684 adopted it. The server still keeps nothing: it finds its own key again in "
-        "what comes back."
+        "The draft sends MP_CAPABLE with the first data as well: both keys, and the mapping of that data. "
+        "Data is sent again until it is acknowledged, and the option with it, so that the key arrives "
+        "whenever the connection does. RFC 8684 adopted it. The server still keeps nothing: it finds its "
+        "own key again in what comes back."
     ]
     if profiles:
         worst = profiles[0].points["x"].iloc[-1]
@@ -151,12 +151,12 @@ def _shows(
     if resets:
         words = ", ".join(f"{percent(one)} ({one.label})" for one in resets)
         texts.append(
-            "One case the option cannot mend: the third ACK and the first segment are lost, and a later segment "
-            f"arrives. Its sequence number does not fit the cookie, and the answer is a reset: {words}. So it "
-            "is with plain TCP. The draft's section 3.2 rebuilds the client's initial sequence number from the "
-            "DSS of that later segment; the resets that stay are those of plain SYNs. A segment tells its own "
-            "place only where it begins its mapping: a client whose network card cuts large frames copies one "
-            "DSS onto all pieces, and from these nothing can be rebuilt."
+            "One case the option cannot mend: the third ACK and the first segment are lost, and a later "
+            "segment arrives. Its sequence number does not fit the cookie, and the answer is a reset: "
+            f"{words}. So it is with plain TCP. The draft's section 3.2 rebuilds the client's initial "
+            "sequence number from the DSS of that later segment; the resets that stay are those of plain "
+            "SYNs. A segment tells its own place only where it begins its mapping: a client whose network "
+            "card cuts large frames copies one DSS onto all pieces, and from these nothing can be rebuilt."
         )
     if overtaken:
         words = ", ".join(f"{percent(one)} ({one.label})" for one in overtaken)

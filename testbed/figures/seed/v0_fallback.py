@@ -5,9 +5,9 @@ Read first: draft-paasch-mptcp-syncookies-02 §2; testbed/mptcp/cookie_ack.py de
 
 from __future__ import annotations
 
+from testbed.figures.sections import Material, Section
 from testbed.figures.seed.ladders import ladder
 from testbed.figures.seed.rates import Panel, Series, number, percent, picture, series
-from testbed.figures.sections import Material, Section
 from testbed.figures.style import COLOURS, PROFILE_STYLE
 
 ONE, TEN = 300, 14240  # bytes of a request: one segment, ten
@@ -18,17 +18,17 @@ def section(material: Material) -> Section:
     fallback = _series(material, "fallback")
     reset = _series(material, "reset")
     shows = [
-        "A server that answers with SYN cookies forgets the SYN, and the client's key with it. In RFC 6824 the "
-        "key comes once more, in the third ACK, and no more after that: nobody sends that ACK again. When it "
-        "is lost, the first data completes the handshake of TCP, without a key: the connection goes on as "
-        "plain TCP, and no second path will ever join it."
+        "A server that answers with SYN cookies forgets the SYN, and the client's key with it. In RFC 6824 "
+        "the key comes once more, in the third ACK, and no more after that: nobody sends that ACK again. "
+        "When it is lost, the first data completes the handshake of TCP, without a key: the connection "
+        "goes on as plain TCP, and no second path will ever join it."
     ]
     if fallback:
         words = ", ".join(f"{percent(one)} ({one.label})" for one in fallback if len(one.points))
         worst = fallback[0].points["x"].iloc[-1]
         shows.append(
-            f"So the rate of fallback is the rate of loss. At {worst:g} % loss: {words}. With ten segments some "
-            "of the connections that lost the third ACK are reset in its place: the first segment was "
+            f"So the rate of fallback is the rate of loss. At {worst:g} % loss: {words}. With ten segments "
+            "some of the connections that lost the third ACK are reset in its place: the first segment was "
             "lost as well, the second brings a number from which the cookie cannot be checked."
         )
     panels = [

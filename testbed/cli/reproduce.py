@@ -1,0 +1,114 @@
+"""`testbed reproduce`: a paper's figures from one command."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from testbed.reproduce import Status
+
+SAID_EVERY = 0.05  # of the whole, where there is no terminal
+
+
+def reproduce(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME]...", help="Figures, or `seed` for all slides. Default: everything."),
+    ] = None,
+    listed: Annotated[bool, typer.Option("--list", help="The names there are, and what each asks.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Few connections and few points: minutes, wide intervals.")
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Default: results/reproduce, or results/reproduce-quick."),
+    ] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Runs at a time.")] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Run everything again; old results are moved aside.")
+    ] = False,
+) -> None:
+    """Run what is missing of a paper's figures, draw them all, and write DIR/report.html."""
+    from testbed.reproduce import COLLECTIONS, FIGURES, chosen
+    from testbed.reproduce import reproduce as run
+
+    if listed:
+        for name, members in COLLECTIONS.items():
+            print(f"{name}: {', '.join(members)}")
+        for slide in FIGURES.values():
+            print(f"  {slide.name:<18} {slide.question}")
+        return
+    chosen(names or [])  # a wrong name is said before anything starts
+    directory = out or Path("results") / ("reproduce-quick" if quick else "reproduce")
+    try:
+        with _progress() as watch:
+            made = run(names or [], directory, quick=quick, jobs=jobs, fresh=fresh, watch=watch)
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on at the first missing run", file=sys.stderr)
+        raise typer.Exit(130) from None
+    for name, why in made.missing.items():
+        print(f"left out: {name}: {why}", file=sys.stderr)
+    for line in made.failures:
+        print(f"failed: {line}", file=sys.stderr)
+    print(f"report   {made.report}")
+    if made.failures:
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[Status], None]]:
+    """A bar on a terminal; elsewhere a line for every step and every twentieth of the whole."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _lines()
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[left]}"),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("starting", total=1.0, left="")
+
+        def watch(status: Status) -> None:
+            for notice in status.notices:
+                console.print(notice, markup=False, highlight=False)
+            words = f"{status.step} of {status.steps}: {status.title}"
+            bar.update(task, description=words, completed=status.share, left=_left(status))
+
+        yield watch
+
+
+def _lines() -> Callable[[Status], None]:
+    said = (0, -1.0)
+
+    def watch(status: Status) -> None:
+        nonlocal said
+        for notice in status.notices:
+            print(notice, file=sys.stderr, flush=True)
+        if status.step == said[0] and status.share < said[1] + SAID_EVERY:
+            return
+        said = (status.step, status.share)
+        left = _left(status)
+        words = f"{status.step} of {status.steps}: {status.title}; {100 * status.share:.0f} % of all"
+        print(f"{words}{', ' if left else ''}{left}", file=sys.stderr, flush=True)
+
+    return watch
+
+
+def _left(status: Status) -> str:
+    if status.seconds_left is None:
+        return ""
+    minutes = status.seconds_left / 60
+    return f"about {minutes:.0f} min left" if minutes >= 1.5 else f"about {status.seconds_left:.0f} s left"

@@ -1,0 +1,67 @@
+"""A paper's figures from one command: what is missing is run, everything is drawn, one page shows it.
+
+Decides which figures there are (FIGURES, and COLLECTIONS of them) and what a reproduction leaves: ordinary
+output directories below DIR/campaigns, DIR/measurements, DIR/report.html.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from testbed.errors import UserError
+from testbed.reproduce.needs import Slide
+from testbed.reproduce.run import Status, run_steps
+from testbed.reproduce.seed import SLIDES
+from testbed.reproduce.steps import steps_of
+
+COLLECTIONS = {"seed": tuple(slide.name for slide in SLIDES)}
+FIGURES: dict[str, Slide] = {slide.name: slide for slide in SLIDES}
+
+
+@dataclass(frozen=True, slots=True)
+class Reproduction:
+    """`missing`: what this machine could not run, and why. `failures`: lines for the user."""
+
+    report: Path
+    missing: dict[str, str]
+    failures: list[str]
+
+
+def chosen(names: Sequence[str]) -> list[Slide]:
+    """The figures that names of figures and collections mean; none: all. UserError names the known ones."""
+    wanted: dict[str, None] = {}
+    for name in names or list(COLLECTIONS):
+        if name not in COLLECTIONS and name not in FIGURES:
+            known = [*COLLECTIONS, *FIGURES]
+            close = difflib.get_close_matches(name, known, 1)
+            guess = f"; did you mean {close[0]}?" if close else ""
+            raise UserError(f"no figure is called {name!r}{guess} There are {', '.join(known)}")
+        wanted.update(dict.fromkeys(COLLECTIONS.get(name, (name,))))
+    return [slide for slide in FIGURES.values() if slide.name in wanted]
+
+
+def reproduce(
+    names: Sequence[str],
+    directory: Path,
+    *,
+    quick: bool = False,
+    jobs: int | None = None,
+    fresh: bool = False,
+    watch: Callable[[Status], None] = lambda status: None,
+) -> Reproduction:
+    """Runs what is missing of the named figures, draws them and writes DIR/report.html.
+
+    KeyboardInterrupt passes through; the next call goes on at the first missing run."""
+    from testbed.reproduce.report import write
+
+    slides = chosen(names)
+    steps = steps_of(slides, quick)
+    done = run_steps(steps, directory, jobs=jobs, fresh=fresh, watch=watch)
+    report = write(slides, steps, directory, done, quick)
+    return Reproduction(report, done.missing, done.failures)
+
+
+__all__ = ["COLLECTIONS", "FIGURES", "Reproduction", "Slide", "Status", "chosen", "reproduce"]

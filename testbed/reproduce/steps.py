@@ -1,0 +1,105 @@
+"""The work behind a reproduction, piece by piece: which campaigns and measurements, in which order, how big.
+
+Decides the order (what is quick and needs nothing of the machine first, labs last), each campaign's settings
+in a full and in a quick reproduction, where its results lie, and how much of the whole it is. Must not know
+how it is run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import testbed
+from testbed.errors import MachineError
+from testbed.reproduce.needs import Campaign, Measurement, Slide
+from testbed.runner import Campaign as Loaded
+from testbed.runner import load_experiment
+
+CAMPAIGNS, MEASUREMENTS = "campaigns", "measurements"
+SAMPLES = "samples"
+SECONDS_PER_RUN = {"sim": 0.4, "mininet": 8.0}  # to begin and end one
+SIMULATED_PER_SECOND = 600  # connections
+LAB_PER_SECOND = 120  # connections, all labs together
+MEASURED_PER_SECOND = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One campaign in one way of running, its samples, or one measurement. `key` is its name in a Material,
+    and its directory; `weight` is about how many seconds it takes."""
+
+    key: str
+    title: str
+    weight: float
+    campaign: Campaign | None = None
+    net: str = ""
+    loaded: Loaded | None = None
+    sets: tuple[str, ...] = ()
+    measurement: Measurement | None = None
+    sizes: tuple[int, ...] = ()
+
+    @property
+    def samples(self) -> bool:
+        return self.key.endswith(f"-{SAMPLES}")
+
+    @property
+    def command(self) -> str:
+        """What makes the same by hand."""
+        if self.campaign is None:
+            return "testbed reproduce"
+        words = " ".join(f"--set '{one}'" for one in self.sets)
+        return f"testbed run experiments/{self.campaign.experiment} --net {self.net} {words}".rstrip()
+
+
+def steps_of(slides: Iterable[Slide], quick: bool) -> list[Step]:
+    """Each campaign and measurement once, whichever slides need it."""
+    chosen = list(slides)
+    campaigns = {one.name: one for slide in chosen for one in slide.campaigns}
+    measurements = {one.name: one for slide in chosen for one in slide.measurements}
+    found = [_measurement(one, quick) for one in measurements.values()]
+    found += [_samples(one, quick) for one in campaigns.values() if one.samples]
+    for net in ("sim", "mininet"):
+        found += [_campaign(one, net, quick) for one in campaigns.values() if net in one.nets]
+    return found
+
+
+def experiments() -> Path:
+    """The folder of the experiment files. MachineError where only the package was installed."""
+    folder = Path(testbed.__file__).resolve().parent.parent / "experiments"
+    if not folder.is_dir():
+        raise MachineError(
+            f"{folder}: the experiments are not there; reproduce from a checkout of the project: make setup"
+        )
+    return folder
+
+
+def _campaign(campaign: Campaign, net: str, quick: bool) -> Step:
+    sizes = campaign.quick if quick else campaign.connections
+    sets = [f"connections={sizes[net]}"] if net in sizes else []
+    sets += [*campaign.sets, *(campaign.quick_sets if quick else ())]
+    where = "in the simulator" if net == "sim" else "in a lab"
+    return _loaded(f"{campaign.name}-{net}", f"{campaign.name} {where}", campaign, net, sets)
+
+
+def _samples(campaign: Campaign, quick: bool) -> Step:
+    sets = [f"connections={campaign.samples}", "capture=true", *campaign.sets]
+    sets += campaign.quick_sets if quick else ()
+    title = f"{campaign.name} in the simulator, with captures"
+    return _loaded(f"{campaign.name}-{SAMPLES}", title, campaign, "sim", sets)
+
+
+def _loaded(key: str, title: str, campaign: Campaign, net: str, sets: list[str]) -> Step:
+    loaded = load_experiment(experiments() / campaign.experiment, sets)
+    runs = len(loaded.cells) * loaded.experiment.repeats
+    each = sum(plan.cell.connections for plan in loaded.cells) * loaded.experiment.repeats
+    pace = SIMULATED_PER_SECOND if net == "sim" else LAB_PER_SECOND
+    weight = runs * SECONDS_PER_RUN[net] + each / pace
+    return Step(key, title, weight, campaign, net, loaded, tuple(sets))
+
+
+def _measurement(measurement: Measurement, quick: bool) -> Step:
+    sizes = measurement.quick_sizes if quick else measurement.sizes
+    weight = 2 + sum(sizes) / MEASURED_PER_SECOND
+    return Step(measurement.name, measurement.title, weight, measurement=measurement, sizes=sizes)
