@@ -13,7 +13,7 @@ setup:
 run: setup
 	@scripts/run.sh
 
-test:
+test: setup
 	@scripts/test.sh
 
 test-fast: setup
