@@ -93,6 +93,8 @@ FIELDS = {
     "traffic_mbit": "goodput of all competing hosts together while the measured clients ran",
     "rival_mbit": "goodput of one competing host in that time, on average",
     "rival_ratio": "goodput of a measured connection over that of a competing host: 1 is a fair share",
+    "syns_per_second": "SYNs of all flooding hosts together, as they really went",
+    "synacks_per_syn": "SYN/ACKs back at flooding hosts for each SYN: above 1 where a server repeats them",
 }
 
 FAST_OPEN = {

@@ -3,14 +3,14 @@
 Decides how YAML is read: duplicate keys are errors, and `off`, `on`, `yes`, `no` are words and not truth
 values (YAML 1.2), since `syn_cookies: off` means the word. Decides how a dotted key addresses a value:
 `client.profile` descends, while everything behind `vary.`, and every key that begins with `paths.` or
-`links.`, is one key. Must not know what any key means.
+`links.`, is one key; below a list a word is the item whose `from` it is. Must not know what any key means.
 """
 
 from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from testbed.errors import UserError
 
 Path_ = tuple[str | int, ...]
 ONE_KEY = ("paths.", "links.")
+_PLAIN = "plain value and has no keys below it"
 
 
 class _Yaml12(yaml.SafeLoader):
@@ -57,28 +58,28 @@ class Document:
 
     def set(self, dotted: str, value: Any, origin: str) -> None:
         """Puts `value` under a dotted key, making the mappings on the way."""
-        path = split_key(dotted)
+        path = path_of(self.data, dotted)
         here: Any = self.data
         for depth, key in enumerate(path[:-1]):
-            if key not in here or here[key] is None:
+            if isinstance(here, dict) and here.get(key) is None:
                 here[key] = {}
             here = here[key]
-            if not isinstance(here, dict):
-                above = ".".join(str(part) for part in path[: depth + 1])
-                raise UserError(f"{origin}: {dotted}: {above} is a plain value and has no keys below it")
+            below = path[depth + 1]
+            if not isinstance(here, dict) and not (isinstance(here, list) and isinstance(below, int)):
+                above = ".".join(split_key(dotted)[: depth + 1])
+                kind = f"list and has no item from {below}" if isinstance(here, list) else _PLAIN
+                raise UserError(f"{origin}: {dotted}: {above} is a {kind}")
         here[path[-1]] = value
         self.origins = {known: at for known, at in self.origins.items() if known[: len(path)] != path}
         self.origins[path] = origin
 
     def remove(self, dotted: str) -> bool:
         """Takes a dotted key out; whether it was there."""
-        path = split_key(dotted)
-        here: Any = self.data
-        for key in path[:-1]:
-            here = here.get(key) if isinstance(here, dict) else None
-        if not isinstance(here, dict) or path[-1] not in here:
+        *above, last = path_of(self.data, dotted)
+        here = value_at(self.data, above)
+        if not isinstance(here, dict) or last not in here:
             return False
-        del here[path[-1]]
+        del here[last]
         return True
 
 
@@ -89,6 +90,30 @@ def split_key(dotted: str) -> tuple[str, ...]:
     if dotted.startswith(ONE_KEY):
         return (dotted,)
     return tuple(dotted.split("."))
+
+
+def path_of(data: Mapping[str, Any], dotted: str) -> Path_:
+    """A dotted key's place in `data`: 'traffic.attacker.start' -> ('traffic', 0, 'start')."""
+    path: list[str | int] = []
+    here: Any = data
+    for word in split_key(dotted):
+        found: str | int = word
+        if isinstance(here, list):
+            ours = (index for index, item in enumerate(here) if value_at(item, ("from",)) == word)
+            found = next(ours, word)
+        path.append(found)
+        here = value_at(here, (found,))
+    return tuple(path)
+
+
+def value_at(data: Any, path: Sequence[str | int]) -> Any:
+    """None where there is nothing."""
+    for part in path:
+        if isinstance(data, dict):
+            data = data.get(part)
+        else:
+            data = data[part] if isinstance(data, list) and isinstance(part, int) else None
+    return data
 
 
 def read(path: Path) -> Document:

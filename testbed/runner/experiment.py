@@ -19,7 +19,17 @@ from pydantic import ValidationError
 
 from testbed.errors import UserError
 from testbed.runner.cases import Case, read_cases
-from testbed.runner.document import ONE_KEY, Document, Path_, dump, parse_set, read, split_key
+from testbed.runner.document import (
+    ONE_KEY,
+    Document,
+    Path_,
+    dump,
+    parse_set,
+    path_of,
+    read,
+    split_key,
+    value_at,
+)
 from testbed.runner.network import impossible, network_of
 from testbed.runner.spec import (
     VARIABLE,
@@ -60,7 +70,8 @@ class Campaign:
         vary = values.pop("vary")
         network = values.pop("network")
         for key in vary:
-            _remove(values, split_key(key))
+            network.pop(key, None)
+            _remove(values, path_of(values, key))
         first = {"question": values.pop("question"), "topology": values.pop("topology"), "vary": vary}
         return {**first, **values, **network}
 
@@ -101,15 +112,16 @@ def check(document: Document, name: str, figures: Collection[str] | None = None)
     problems = _Problems(document)
     source = document.copy()
     _resolve_file(source)
-    experiment = _validate(Experiment, _nested(source), problems, skip=("vary",))
     vary = document.data.get("vary") or {}
     if not isinstance(vary, dict):
         problems.add(("vary",), "expected factors below it, such as client.profile: [v0, v1]")
         vary = {}
-    factors = _check_factors(source, vary, problems)
+    whole = problems.document = _with_first_values(source, vary)
+    experiment = _validate(Experiment, _nested(whole), problems, skip=("vary",))
+    factors = _check_factors(source, whole, vary, problems)
     cases = read_cases(source, _may_vary, problems.add)
     for case in cases:
-        _check_case(source, case, problems)
+        _check_case(whole, case, problems)
     if experiment is not None and figures is not None:
         for figure in experiment.figures:
             if figure not in figures:
@@ -271,10 +283,20 @@ def _check_case(document: Document, case: Case, problems: _Problems) -> None:
             problems.lines.append(line)
 
 
+def _with_first_values(document: Document, vary: dict[str, Any]) -> Document:
+    """What a file says for itself need not be whole: here with the first value of every factor."""
+    whole = document.copy()
+    for key, values in vary.items():
+        if _may_vary(key) and isinstance(values, list) and values:
+            whole.set(key, values[0], document.origin(("vary", key, 0)))
+    return whole
+
+
 def _check_factors(
-    document: Document, vary: dict[str, Any], problems: _Problems
+    document: Document, whole: Document, vary: dict[str, Any], problems: _Problems
 ) -> list[tuple[str, list[tuple[Any, Any, str]]]]:
-    """(key, [(value as given, value as shown, origin)]) for every factor, each value tried alone."""
+    """(key, [(value as given, value as shown, origin)]) for every factor, each value tried with the first of
+    the others."""
     factors = []
     for key, values in vary.items():
         path = ("vary", key)
@@ -286,14 +308,15 @@ def _check_factors(
         if not isinstance(values, list) or not values:
             problems.add(path, "expected a list of at least one value, such as [1, 2]")
             continue
-        if _lookup(document.data, split_key(key)) is not None:
-            fixed = document.origin(split_key(key))
+        place = path_of(document.data, key)
+        if value_at(document.data, place) is not None:
+            fixed = document.origin(place)
             problems.add(path, f"is varied here and fixed at {fixed}; leave one of the two")
             continue
         tried: list[tuple[Any, Any, str]] = []
         for index, value in enumerate(values):
             origin = document.origin((*path, index))
-            copy = document.copy()
+            copy = whole.copy()
             copy.data.pop("vary", None)
             copy.set(key, value, origin)
             here = _Problems(copy)
@@ -306,7 +329,8 @@ def _check_factors(
             if cell is None or here.lines:
                 continue
             data = written(cell)
-            shown = _lookup({**data, **data["network"]}, split_key(key))
+            everything = {**data, **data["network"]}
+            shown = value_at(everything, path_of(everything, key))
             if any(_same(shown, earlier) for _, earlier, _ in tried):
                 problems.add((*path, index), f"{value!r} stands here twice", origin)
             tried.append((value, shown, origin))
@@ -314,18 +338,10 @@ def _check_factors(
     return factors
 
 
-def _remove(data: dict[str, Any], path: tuple[str, ...]) -> None:
-    for part in path[:-1]:
-        data = data.get(part, {})
-    data.pop(path[-1], None)
-
-
-def _lookup(data: Any, path: tuple[str, ...]) -> Any:
-    for part in path:
-        if not isinstance(data, dict) or part not in data:
-            return None
-        data = data[part]
-    return data
+def _remove(data: dict[str, Any], path: Path_) -> None:
+    above = value_at(data, path[:-1])
+    if isinstance(above, dict):
+        above.pop(path[-1], None)
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -34,8 +34,9 @@ from testbed.mptcp.paths import PathsConfig
 from testbed.mptcp.sched import SCHEDULERS
 from testbed.runner.cases import Expect
 from testbed.runner.fidelity import Fidelity
-from testbed.runner.units import Duration, Endpoints, PathLimits, Percent, PerSecond, Size
+from testbed.runner.units import Duration, Endpoints, PathLimits, Percent, PerSecond, Size, SynRate
 from testbed.workloads import Workload
+from testbed.workloads.spec import MOST_SYNS
 
 Dataclass = TypeVar("Dataclass")
 
@@ -160,6 +161,7 @@ class Traffic(Strict):
     """Hosts that compete with what is measured: from each of `from` to the host of the same rank of `to`.
 
     Both may be patterns, such as tcp*. `start` after the run's begin; `bytes` null: as long as the run lasts.
+    With `syn_flood` each of `from` sends SYNs to the server `to`, so many a second, `syns` at most.
     """
 
     from_: str = Field(alias="from")
@@ -167,6 +169,8 @@ class Traffic(Strict):
     client: RivalKeys = Field(default_factory=RivalKeys)  # the sink heeds its tcp and mptcp as well
     start: Duration = 0
     bytes: Annotated[Size, Field(ge=1)] | None = None
+    syn_flood: SynRate | None = None
+    syns: Annotated[StrictInt, Field(ge=1, le=MOST_SYNS)] = MOST_SYNS
 
 
 class Cell(Strict):
@@ -198,7 +202,7 @@ class Experiment(Cell):
     fidelity: FidelityKeys = Field(default_factory=FidelityKeys)
 
 
-VARIABLE = ("client.", "server.", "workload.", "topology.")  # what may be varied begins so
+VARIABLE = ("client.", "server.", "workload.", "topology.", "traffic.")  # what may be varied begins so
 
 
 def nearest(word: str, known: Iterator[str] | Mapping[str, Any] | list[str]) -> str:

@@ -1,8 +1,9 @@
 """`traffic:` of an experiment -> the hosts that compete with what is measured.
 
-Decides which host sends to which (patterns pair by rank, in the topology's order), what cannot be meant,
-and what such hosts run: one bulk transfer each, by default plain TCP for as long as the run lasts. Must not
-know how they are run, or what becomes of their figures (testbed/workloads/traffic.py).
+Decides which host sends to which (patterns pair by rank, in the topology's order; floods all go to one
+server), what cannot be meant, and what such hosts run: one bulk transfer each, by default plain TCP for as
+long as the run lasts, or SYNs. Must not know how they are run, or what becomes of their figures
+(testbed/workloads/traffic.py).
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from testbed.runner.seeds import derive
 from testbed.runner.spec import Cell, Traffic, build, nearest
 from testbed.workloads import HostSpec, Workload
 from testbed.workloads.serving import ENDLESS
+from testbed.workloads.spec import Flood
 
+ACHIEVED = 0.98  # of a flood's rate: less is worth a warning
 Wrong = tuple[Path_, str]  # key, and what is wrong with it
 
 
@@ -37,33 +40,41 @@ def pairs_of(cell: Cell, plan: NetPlan) -> tuple[list[Pair], list[Wrong]]:
     taken: dict[str, str] = {}
     for index, entry in enumerate(cell.traffic):
         here: Path_ = ("traffic", index)
-        ends = {key: _hosts(pattern, plan) for key, pattern in (("from", entry.from_), ("to", entry.to))}
+        flood = entry.syn_flood is not None
+        ends = {
+            "from": _hosts(entry.from_, plan, "host"),
+            "to": _hosts(entry.to, plan, "server" if flood else "host"),
+        }
         unclear = [((*here, key), found) for key, found in ends.items() if isinstance(found, str)]
         if unclear:
             wrong += unclear
             continue
         senders, sinks = ends.values()
+        if flood and len(sinks) == 1:
+            sinks = [*sinks] * len(senders)
         if len(senders) != len(sinks):
             words = f"{entry.from_} is {', '.join(senders)}, and {entry.to} is {', '.join(sinks)}"
             wrong.append(((*here, "from"), f"{words}: as many of the one as of the other are expected"))
             continue
         for pair in map(Pair, [entry] * len(senders), senders, sinks):
             wrong += [((*here, *key), words) for key, words in _problems(pair, plan, taken)]
-            taken |= dict.fromkeys((pair.sender, pair.sink), f"traffic[{index}]")
+            hosts = (pair.sender,) if flood else (pair.sender, pair.sink)
+            taken |= dict.fromkeys(hosts, f"traffic[{index}]")
             pairs.append(pair)
     return pairs, wrong
 
 
-def _hosts(pattern: str, plan: NetPlan) -> list[str] | str:
+def _hosts(pattern: str, plan: NetPlan, role: str) -> list[str] | str:
     """The hosts that a name or a pattern means; in words what is wrong with it."""
-    free = [node.name for node in plan.nodes if node.role == "host"]
+    free = [node.name for node in plan.nodes if node.role == role]
     found = [node for node in plan.nodes if fnmatchcase(node.name, pattern)]
-    other = nearest(pattern, free) if free else "; this topology has none with the role host"
+    other = nearest(pattern, free) if free else f"; this topology has none with the role {role}"
+    meant = "a flood goes to a server" if role == "server" else "traffic goes between hosts without one"
     if not found:
         return f"no host is called {pattern}{other}"
     for node in found:
-        if node.role != "host":
-            return f"{node.name} has the role {node.role}, and traffic goes between hosts without one{other}"
+        if node.role != role:
+            return f"{node.name} has the role {node.role}, and {meant}{other}"
     return [node.name for node in found]
 
 
@@ -74,6 +85,8 @@ def _problems(pair: Pair, plan: NetPlan, taken: dict[str, str]) -> Iterator[tupl
     for key, host in (("from", pair.sender), ("to", pair.sink)):
         if host in taken:
             yield (key,), f"{host} takes part in {taken[host]} already; each host can once"
+    if pair.entry.syn_flood is not None and pair.entry.bytes is not None:
+        yield ("bytes",), "means nothing beside syn_flood, which sends none; leave one of the two"
     near, far = plan.addresses(pair.sender), plan.addresses(pair.sink)
     if plan.next_hop(pair.sender, near[0], far[0]) is None:
         yield ("to",), f"{pair.sender} has no route to {far[0]} of {pair.sink}"
@@ -84,19 +97,38 @@ def _problems(pair: Pair, plan: NetPlan, taken: dict[str, str]) -> Iterator[tupl
 
 
 def idle(cell: Cell, plan: NetPlan, carried: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Warnings for a run's record: rivals that it may as well have gone without."""
-    seen = {rival["from"] for rival in carried if rival["bytes"]}
-    return [
-        f"traffic from {pair.sender} to {pair.sink}: nothing arrived while the measured clients ran"
-        for pair in pairs_of(cell, plan)[0]
-        if pair.sender not in seen
-    ]
+    """Warnings for a run's record: rivals that it may as well have gone without, floods that fell behind."""
+    sent = {each["from"]: each for each in carried}
+    found = []
+    for pair in pairs_of(cell, plan)[0]:
+        here, asked = sent.get(pair.sender, {}), pair.entry.syn_flood
+        head = f"traffic from {pair.sender} to {pair.sink}"
+        if asked is None and not here.get("bytes"):
+            found.append(f"{head}: nothing arrived while the measured clients ran")
+        elif asked and not here.get("syns"):
+            found.append(f"{head}: no SYN went before the end of the run")
+        elif asked and here["seconds"] >= 1 and here["syns_per_second"] < ACHIEVED * asked:
+            found.append(f"{head}: {here['syns_per_second']:.0f} SYNs/s went, not the {asked:g}/s asked for")
+    return found
 
 
 def rivals(cell: Cell, plan: NetPlan, seed: int) -> Iterator[HostSpec]:
-    """Both ends of every pair. The sink has the words of its sender's tcp and mptcp."""
+    """Both ends of every pair, and who floods. The sink has the words of its sender's tcp and mptcp."""
     for pair in pairs_of(cell, plan)[0]:
         client = build(ClientConfig, pair.entry.client)
+        if pair.entry.syn_flood is not None:
+            yield HostSpec(
+                pair.sender,
+                "client",
+                plan.addresses(pair.sender),
+                plan.addresses(pair.sink),
+                client=client,
+                workload=Workload(start=pair.entry.start),
+                seed=derive(seed, "traffic", pair.sender),
+                background=True,
+                flood=Flood(pair.entry.syn_flood, pair.entry.syns, pair.sink),
+            )
+            continue
         size = ENDLESS if pair.entry.bytes is None else pair.entry.bytes
         near, far = plan.addresses(pair.sender), plan.addresses(pair.sink)
         common: dict[str, Any] = {

@@ -23,6 +23,7 @@ from testbed.mptcp.paths import (
     parse_endpoint,
     parse_limits,
 )
+from testbed.workloads.spec import MOST_SYN_RATE
 
 _NUMBER = re.compile(r"\s*([-+]?[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)\s*(.*?)\s*$")
 
@@ -72,6 +73,15 @@ def per_second(value: Any) -> float:
     return number
 
 
+def syn_rate(value: Any) -> float:
+    """SYNs per second; 0 is a flood of none, to compare with."""
+    expected = f"SYNs per second such as 1000/s, up to {MOST_SYN_RATE}/s"
+    number, unit = _split(value, expected)
+    if unit not in ("", "/s") or not 0 <= number <= MOST_SYN_RATE:
+        raise ValueError(f"expected {expected}")
+    return number
+
+
 def percent(value: Any) -> float:
     """A share 0..1 of '90%' or 90."""
     number, unit = _split(value, expected := "a percentage such as 90%")
@@ -105,6 +115,12 @@ PerSecond = Annotated[
     float,
     BeforeValidator(per_second),
     PlainSerializer(lambda value: f"{plain_number(value)}/s", return_type=str),
+    _text(r"^[0-9.]+ */s$"),
+]
+SynRate = Annotated[  # written as a number, so that it can stand on an axis
+    float,
+    BeforeValidator(syn_rate),
+    PlainSerializer(plain_number),
     _text(r"^[0-9.]+ */s$"),
 ]
 Percent = Annotated[

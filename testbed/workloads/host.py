@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 from testbed.mptcp.endpoint import Endpoint
 from testbed.mptcp.events import Event
 from testbed.mptcp.wire import Segment, TooBig
 from testbed.workloads.client import RequestClient
+from testbed.workloads.flood import SynFlood, SynSource
 from testbed.workloads.outcome import Row
 from testbed.workloads.server import RequestServer
 from testbed.workloads.spec import FIRST_EPHEMERAL, LAST_EPHEMERAL, HostSpec, packed
@@ -142,6 +143,12 @@ class Host(Hosted):
         rng: random.Random,
         trace: Callable[[TraceRecord], None] | None = None,
     ) -> None:
+        self.spec = spec
+        self.name = spec.name
+        if spec.flood is not None:
+            source = SynSource(spec, rng)  # as much of an endpoint as is asked of one here
+            super().__init__(cast(Endpoint, source), SynFlood(spec, source))
+            return
         kind = spec.workload.type
         serve = Sink if spec.background else SERVERS[kind]
         application = CLIENTS[kind](spec, rng) if spec.role == "client" else serve(spec)
@@ -152,5 +159,3 @@ class Host(Hosted):
             ports=(FIRST_EPHEMERAL, LAST_EPHEMERAL),
         )
         super().__init__(endpoint, application)
-        self.spec = spec
-        self.name = spec.name

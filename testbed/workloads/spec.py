@@ -20,6 +20,9 @@ MOST_CONNECTIONS = (
     LAST_EPHEMERAL - FIRST_EPHEMERAL + 1
 )  # each has a port of its own, so that rows can be joined
 
+MOST_SYN_RATE = 100_000  # of a flood, per second
+MOST_SYNS = 1_000_000  # of a flood, in one run
+
 TYPES = {
     "request": "connections open at random moments (Poisson); each sends a request and reads a response",
     "bulk": "all connections open at once and move their bytes as fast as they can",
@@ -58,12 +61,29 @@ class Workload:
 
 
 @dataclass(frozen=True, slots=True)
+class Flood:
+    """SYNs per second, at `most` so many, to the host `victim`."""
+
+    rate: float
+    most: int
+    victim: str
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.rate <= MOST_SYN_RATE or not 0 < self.most <= MOST_SYNS:
+            raise UserError(
+                f"flood of {self.victim}: {self.most} SYNs, {self.rate:g}/s; up to {MOST_SYNS} and "
+                f"{MOST_SYN_RATE}/s are expected"
+            )
+
+
+@dataclass(frozen=True, slots=True)
 class HostSpec:
     """One host. Addresses are text, in path order: the first is the first subflow's. `remote` are the peer's.
 
     A client has a `client` configuration and opens `connections` connections; a server has a `server`
     configuration and serves until it is stopped. `seed` is this host's own: keys, ports, arrival times.
-    `background`: it competes with what is measured; no run waits for it, and its rows stand apart.
+    `background`: it competes with what is measured; no run waits for it, and its rows stand apart. `flood`: a
+    client that only sends SYNs, with the options of its configuration.
     """
 
     name: str
@@ -77,6 +97,7 @@ class HostSpec:
     connections: int = 1
     seed: int = 1
     background: bool = False
+    flood: Flood | None = None
 
     def __post_init__(self) -> None:
         if self.role not in ("client", "server"):

@@ -1,4 +1,4 @@
-"""Traffic beside what is measured: how much of it arrived, and when.
+"""Traffic beside what is measured: how much of it arrived, and when; of a flood, how much of it went.
 
 Decides how a sink keeps account (a mark about every MARK nanoseconds) and what counts as a rival's goodput:
 what arrived between the first SYN of the measured clients and the last byte of their connections, whatever
@@ -49,8 +49,17 @@ class Sink(RequestServer):
 def carried(rows: Iterable[Mapping[str, Any]], background: Sequence[Mapping[str, Any]]) -> list[Row]:
     """For a run's record: what each rival got while the measured clients ran, in the order of the rivals.
 
-    `from` and `to` are hosts; `bytes` and `goodput_mbit` are of that time alone.
+    `from` and `to` are hosts; `bytes` and `goodput_mbit` are of that time alone. Floods come behind them,
+    with what flood.py counted.
     """
+    floods = [row for row in background if row["role"] == "flood"]
+    return _goodputs(rows, background) + [
+        {"from": flood["host"], **{key: flood[key] for key in flood if key not in ("host", "role")}}
+        for flood in floods
+    ]
+
+
+def _goodputs(rows: Iterable[Mapping[str, Any]], background: Sequence[Mapping[str, Any]]) -> list[Row]:
     if not background:
         return []
     opened = [row["opened_ns"] for row in rows if row["role"] == "client"]

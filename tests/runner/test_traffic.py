@@ -86,6 +86,128 @@ def test_what_cannot_be_meant_is_named_before_anything_starts(tmp_path: Path, en
     assert f"mine.yaml:4: {said}" in str(caught.value)
 
 
+FLOOD = """\
+topology: {name: flood, clients: 2}
+traffic:
+  - {from: attacker, to: server, ENTRY}
+workload: {request: 300B, response: 5KB, arrivals: 50/s, timeout: 4s, start: 500ms}
+server: {backlog: 64}
+connections: 20
+"""
+
+
+def flood(folder: Path, entry: str) -> Path:
+    file = folder / "mine.yaml"
+    file.write_text(FLOOD.replace("ENTRY", entry), encoding="utf-8")
+    return file
+
+
+def test_a_flood_is_a_host_that_sends_syns(tmp_path: Path) -> None:
+    (plan,) = load_experiment(
+        flood(tmp_path, "syn_flood: 700/s, syns: 5000, start: 1s, client: {profile: v0}")
+    ).cells
+    (spec,) = [spec for spec in hosts_of(plan.cell, network_of(plan.cell), seed=7) if spec.background]
+    assert spec.flood is not None
+    assert (spec.flood.rate, spec.flood.most, spec.flood.victim) == (700, 5000, "server")
+    assert (spec.name, spec.role, spec.remote) == ("attacker", "client", ("10.1.1.1",))
+    assert spec.client is not None
+    assert (spec.client.profile, spec.workload.start) == (Profile.V0, 10**9)
+
+
+def test_a_floods_rate_may_vary(tmp_path: Path) -> None:
+    file = flood(tmp_path, "client: {profile: v1}")
+    with pytest.raises(UserError, match="server has the role server, and traffic goes between hosts without"):
+        load_experiment(file)
+    campaign = load_experiment(file, ["vary={traffic.attacker.syn_flood: [0, 100/s, 1000]}"])
+    assert [dict(plan.factors) for plan in campaign.cells] == [
+        {"traffic.attacker.syn_flood": rate} for rate in (0, 100, 1000)
+    ]
+    again = tmp_path / "again.yaml"
+    again.write_text(campaign.text(), encoding="utf-8")
+    assert [plan.cell for plan in load_experiment(again).cells] == [plan.cell for plan in campaign.cells]
+    (fixed,) = load_experiment(file, ["traffic.attacker.syn_flood=50"]).cells
+    assert fixed.cell.traffic[0].syn_flood == 50
+    with pytest.raises(UserError, match="traffic is a list and has no item from atacker"):
+        load_experiment(file, ["vary={traffic.atacker.syn_flood: [0, 100]}"])
+    with pytest.raises(UserError, match="varied here and fixed at"):
+        load_experiment(flood(tmp_path, "syn_flood: 1"), ["vary={traffic.attacker.syn_flood: [0, 100]}"])
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ("syn_flood: fast", "syn_flood: expected SYNs per second such as 1000/s, up to 100000/s, not 'fast'"),
+        ("syn_flood: 1000000/s", "syn_flood: expected SYNs per second"),
+        ("syn_flood: -1", "syn_flood: expected SYNs per second"),
+        ("syn_flood: 10/s, bytes: 1MB", "bytes: means nothing beside syn_flood"),
+        ("syn_flood: 10/s, syns: 0", "syns: expected greater than or equal to 1"),
+        ("syn_flood: 10/s, syns: 2000000", "syns: expected less than or equal to 1000000"),
+        ("syn_flood: 10/s, client: {profile: kernel}", "client.profile: expected tcp, v0, draft or v1"),
+        ("syn_floot: 10/s", "syn_floot: unknown key; did you mean syn_flood?"),
+    ],
+)
+def test_what_no_flood_can_be_is_named(tmp_path: Path, entry: str, said: str) -> None:
+    with pytest.raises(UserError) as caught:
+        load_experiment(flood(tmp_path, entry))
+    assert f"mine.yaml:3: traffic[0].{said}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("from: attacker, to: client1", "to: client1 has the role client, and a flood goes to a server"),
+        ("from: client1, to: server", "from: client1 has the role client, and traffic goes between hosts"),
+        ("from: attacker, to: nobody", "to: no host is called nobody; known here: server"),
+    ],
+)
+def test_a_flood_goes_from_a_free_host_to_a_server(tmp_path: Path, words: str, said: str) -> None:
+    file = flood(tmp_path, "syn_flood: 10/s")
+    file.write_text(file.read_text().replace("from: attacker, to: server", words), encoding="utf-8")
+    with pytest.raises(UserError) as caught:
+        load_experiment(file)
+    assert f"mine.yaml:3: traffic[0].{said}" in str(caught.value)
+
+
+def flooded(folder: Path, net: str) -> Results:
+    """A backlog of 64 is full at once: without cookies nobody else is served, with them everybody is."""
+    campaign = load_experiment(
+        flood(folder, "syn_flood: 400/s, client: {profile: v1}"),
+        ["vary.server.syn_cookies=[off, always]", "fidelity.calibrate=false"],
+    )
+    way = choose_way(campaign, net)
+    finished = run_campaign(campaign, net=way.net, way=way.words, out=folder / "out")
+    finished.check()
+    results = load(finished.directory)
+    silent, stateless = results.summary.to_dict("records")
+    assert (silent["connections"], silent["hang"]) == (40, 40)
+    assert (stateless["connections"], stateless["mptcp"]) == (40, 40)
+    for record in results.records:
+        (attack,) = record["traffic"]
+        assert (attack["from"], attack["to"], attack["profile"]) == ("attacker", "server", "v1")
+        assert attack["syns"] >= attack["synacks"] > 0
+    assert "SYNs/s  SYN/ACKs/SYN" in summary_table(results).splitlines()[0]
+    return results
+
+
+def test_a_flood_and_what_cookies_save(tmp_path: Path) -> None:
+    results = flooded(tmp_path, "sim")
+    silent, stateless = results.summary.to_dict("records")
+    assert stateless["synacks_per_syn"] == pytest.approx(1, abs=0.02)
+    assert silent["synacks_per_syn"] < 0.2
+    for cell in (silent, stateless):
+        assert cell["syns_per_second"] == pytest.approx(400, rel=0.001)
+    assert not any(record["warnings"] for record in results.records)
+
+
+@pytest.mark.lab
+def test_a_flood_in_a_lab(tmp_path: Path) -> None:
+    try:
+        check()
+    except MachineError as error:
+        pytest.skip(str(error))
+    flooded(tmp_path, "mininet")
+
+
 def test_a_host_competes_once(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r":5: traffic\[1\]\.to: sink1 takes part in traffic\[0\] already"):
         load_experiment(experiment(tmp_path, "{from: tcp*, to: sink*}", "{from: tcp2, to: sink1}"))
