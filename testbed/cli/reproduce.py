@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from testbed.cli.run import Net
+
 if TYPE_CHECKING:
     from testbed.reproduce import Status
 
@@ -28,6 +30,10 @@ def reproduce(
     out: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Default: results/reproduce, or results/reproduce-quick."),
+    ] = None,
+    net: Annotated[
+        Net | None,
+        typer.Option(help="The simulator or labs alone. Default: both, as far as they can be had."),
     ] = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Runs at a time.")] = None,
     fresh: Annotated[
@@ -48,7 +54,15 @@ def reproduce(
     directory = out or Path("results") / ("reproduce-quick" if quick else "reproduce")
     try:
         with _progress() as watch:
-            made = run(names or [], directory, quick=quick, jobs=jobs, fresh=fresh, watch=watch)
+            made = run(
+                names or [],
+                directory,
+                quick=quick,
+                net=net.value if net else None,
+                jobs=jobs,
+                fresh=fresh,
+                watch=watch,
+            )
     except KeyboardInterrupt:
         print("interrupted; the same command goes on at the first missing run", file=sys.stderr)
         raise typer.Exit(130) from None

@@ -1,7 +1,7 @@
 """The page of a reproduction: one file, works offline and without a script, on a telephone, light and dark.
 
 Decides its parts and their order; ladders behind points stand at its end and are shown when their address is
-followed. Must not know what the chapters say.
+followed. Where scripts run, closing them leads back to the point. Must not know what the chapters say.
 """
 
 from __future__ import annotations

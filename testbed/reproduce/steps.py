@@ -7,13 +7,13 @@ how it is run.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import testbed
 from testbed.errors import MachineError
-from testbed.reproduce.needs import Campaign, Measurement, Slide
+from testbed.reproduce.needs import NETS, Campaign, Measurement, Slide
 from testbed.runner import Campaign as Loaded
 from testbed.runner import load_experiment
 
@@ -53,15 +53,15 @@ class Step:
         return f"testbed run experiments/{self.campaign.experiment} --net {self.net} {words}".rstrip()
 
 
-def steps_of(slides: Iterable[Slide], quick: bool) -> list[Step]:
-    """Each campaign and measurement once, whichever slides need it."""
+def steps_of(slides: Iterable[Slide], quick: bool, nets: Collection[str] = NETS) -> list[Step]:
+    """Each campaign and measurement once, whichever slides need it, in the ways of running `nets`."""
     chosen = list(slides)
     campaigns = {one.name: one for slide in chosen for one in slide.campaigns}
     measurements = {one.name: one for slide in chosen for one in slide.measurements}
     found = [_measurement(one, quick) for one in measurements.values()]
     found += [_samples(one, quick) for one in campaigns.values() if one.samples]
-    for net in ("sim", "mininet"):
-        found += [_campaign(one, net, quick) for one in campaigns.values() if net in one.nets]
+    for net in NETS:
+        found += [_campaign(one, net, quick) for one in campaigns.values() if net in one.nets and net in nets]
     return found
 
 

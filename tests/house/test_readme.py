@@ -71,7 +71,7 @@ def test_the_example_is_the_experiment_itself() -> None:
     assert parse(example, "README.md").data == parse(ours, "fallback.yaml").data
 
 
-@pytest.mark.parametrize("file", sorted((ROOT / "experiments").glob("*.yaml")), ids=lambda file: file.name)
+@pytest.mark.parametrize("file", sorted((ROOT / "experiments").rglob("*.yaml")), ids=lambda file: file.name)
 def test_every_experiment_is_sound(file: Path) -> None:
     assert load_experiment(file).cells
 

@@ -185,8 +185,14 @@ def _inside(row: pd.Series) -> bool:
     return bool(low <= row["expected"] <= high)
 
 
-def percent(one: Series, x: float | None = None) -> str:
-    """The measured rate at `x`, or at the largest, in words: '9.8 %'."""
-    points = one.points if x is None else one.points[one.points["x"] == x]
-    row = points.iloc[-1]
-    return f"{100 * row['count'] / row['total']:.2g} %"
+def spoken(several: Sequence[Series]) -> str:
+    """The measured rates at the largest x, in words: '20.1 % (v0), 0.81 % (draft)'. Those of the simulator,
+    which has more connections, where it has run."""
+    chosen = [one for one in several if not one.hollow] or list(several)
+    return ", ".join(f"{percent(one)} ({one.label.rpartition(', ')[0]})" for one in chosen)
+
+
+def percent(one: Series) -> str:
+    """The measured rate at the largest x: '9.8 %'."""
+    row = one.points.iloc[-1]
+    return f"{100 * row['count'] / row['total']:.3g} %"

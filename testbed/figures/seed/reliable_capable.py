@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from testbed.figures.sections import Material, Picture, Section
 from testbed.figures.seed.ladders import ladder
-from testbed.figures.seed.rates import Panel, Series, number, percent, picture, series
+from testbed.figures.seed.rates import Panel, Series, number, picture, series, spoken
 from testbed.figures.style import COLOURS, PROFILE_STYLE
 
 ONE, TEN = 300, 14240  # bytes of a request: one segment, ten
@@ -143,27 +143,28 @@ def _shows(
     ]
     if profiles:
         worst = profiles[0].points["x"].iloc[-1]
-        words = ", ".join(f"{percent(one)} ({one.label})" for one in profiles)
         texts.append(
-            f"At {worst:g} % loss and one segment, so many connections fall back: {words}. What is left of "
-            "draft and v1 is the client's own doing: after three lost SYNs it tries without MP_CAPABLE."
+            f"At {worst:g} % loss and one segment, so many connections fall back: {spoken(profiles)}. What "
+            "is left of draft and v1 is the client's own doing: after three lost SYNs it tries without "
+            "MP_CAPABLE."
         )
     if resets:
-        words = ", ".join(f"{percent(one)} ({one.label})" for one in resets)
         texts.append(
             "One case the option cannot mend: the third ACK and the first segment are lost, and a later "
             "segment arrives. Its sequence number does not fit the cookie, and the answer is a reset: "
-            f"{words}. So it is with plain TCP. The draft's section 3.2 rebuilds the client's initial "
-            "sequence number from the DSS of that later segment; the resets that stay are those of plain "
-            "SYNs. A segment tells its own place only where it begins its mapping: a client whose network "
-            "card cuts large frames copies one DSS onto all pieces, and from these nothing can be rebuilt."
+            f"{spoken(resets)}. So it is with plain TCP. The draft's section 3.2 rebuilds the client's "
+            "initial sequence number from the DSS of that later segment; the resets that stay are those of "
+            "plain SYNs. A segment tells its own place only where it begins its mapping: a client whose "
+            "network card cuts large frames copies one DSS onto all pieces, and from these nothing can be "
+            "rebuilt."
         )
     if overtaken:
-        words = ", ".join(f"{percent(one)} ({one.label})" for one in overtaken)
+        worst = overtaken[0].points["x"].iloc[-1]
         texts.append(
-            f"No packet needs to be lost: it is enough that the data comes first. Fallback then: {words}."
+            f"No packet needs to be lost: it is enough that the data comes first. With {worst:g} % of the "
+            f"packets held back for 5 ms, so many fall back: {spoken(overtaken)}."
         )
     if linux:
-        words = ", ".join(f"{percent(one)} ({one.label})" for one in linux)
-        texts.append(f"Linux, in the same lab at the largest loss: fallback {words}.")
+        worst = linux[0].points["x"].iloc[-1]
+        texts.append(f"Linux, in the same lab, at {worst:g} % loss: {spoken(linux)} fall back.")
     return texts

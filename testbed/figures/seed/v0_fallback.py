@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from testbed.figures.sections import Material, Section
 from testbed.figures.seed.ladders import ladder
-from testbed.figures.seed.rates import Panel, Series, number, percent, picture, series
+from testbed.figures.seed.rates import Panel, Series, number, picture, series, spoken
 from testbed.figures.style import COLOURS, PROFILE_STYLE
 
 ONE, TEN = 300, 14240  # bytes of a request: one segment, ten
@@ -24,12 +24,12 @@ def section(material: Material) -> Section:
         "goes on as plain TCP, and no second path will ever join it."
     ]
     if fallback:
-        words = ", ".join(f"{percent(one)} ({one.label})" for one in fallback if len(one.points))
         worst = fallback[0].points["x"].iloc[-1]
         shows.append(
-            f"So the rate of fallback is the rate of loss. At {worst:g} % loss: {words}. With ten segments "
-            "some of the connections that lost the third ACK are reset in its place: the first segment was "
-            "lost as well, the second brings a number from which the cookie cannot be checked."
+            f"So the rate of fallback is the rate of loss. At {worst:g} % loss, so many fall back: "
+            f"{spoken(fallback)}. With ten segments some of the connections that lost the third ACK are "
+            "reset in its place: the first segment was lost as well, the second brings a number from which "
+            "the cookie cannot be checked."
         )
     panels = [
         Panel("Fallback to TCP", ACROSS, "connections that fell back", fallback),
