@@ -124,7 +124,8 @@ def _panel(axes: Axes, panel: Panel) -> None:
     axes.set_ylim(bottom=0)
     if axes.get_ylim()[1] < 1:
         axes.set_ylim(top=1)
-    axes.plot([], [], color="#555555", linewidth=5, alpha=0.28, label="closed form")
+    if any(points["expected"].notna().any() for points in every):
+        axes.plot([], [], color="#555555", linewidth=5, alpha=0.28, label="closed form")
     axes.legend(loc="upper left", fontsize=8)
 
 
