@@ -12,7 +12,7 @@ import re
 from testbed.errors import UserError
 
 _NUMBER = re.compile(r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([a-zA-Z/]*)\s*")
-_TIMES = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
+_TIMES = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000, "min": 60_000_000_000}
 _SIZES = {"b": 1, "kb": 10**3, "mb": 10**6, "kib": 2**10, "mib": 2**20}
 _RATES = {"bit": 1, "kbit": 1_000, "mbit": 1_000_000, "gbit": 1_000_000_000}
 
@@ -27,7 +27,7 @@ def parse_time(value: object) -> int:
             return 0
     if value == 0 and not isinstance(value, bool):
         return 0
-    raise UserError(f"{value!r} is no time; expected a number and a unit (ns, us, ms, s) as in '10ms'")
+    raise UserError(f"{value!r} is no time; expected a number and a unit (ns, us, ms, s, min) as in '10ms'")
 
 
 def parse_rate(value: object) -> int | None:

@@ -147,7 +147,7 @@ def summarise(
         row[f"{verdict.value}_low"] = low
         row[f"{verdict.value}_high"] = high
     said = closed_form(settings)
-    for name in ("fallback", "reset"):  # NaN where there is no closed form
+    for name in ("fallback", "reset", "hang"):  # NaN where there is no closed form
         row[f"{name}_expected"] = getattr(said, name) if said else float("nan")
     for name, column in (("goodput_mbit", "goodput_mbit"), ("setup_ms", "setup_ms")):
         values = _numbers(frame[column]) if total else np.empty(0)

@@ -164,6 +164,12 @@ def test_model(testbed: Testbed) -> None:
     )
     assert json.loads(said.out)["fallback"] == pytest.approx(0.05 + 0.95 * 0.05**3)
     assert "fallback  0.050119" in testbed("model", "fallback", "--profile", "v0", "--loss", 5).out
+    first = ("model", "fallback", "--profile", "tcp", "--loss", 5, "--segments", 0, "--syns", 6)
+    assert "hang      0.050000" in testbed(*first).out
+    held = testbed("model", "fallback", "--profile", "v0", "--loss", 0, "--held", 40)
+    assert "fallback  0.240000" in held.out
+    once = testbed("model", "fallback", "--profile", "v1", "--loss", 20, "--fast-open", "--key-once")
+    assert "key lost 0.158976" in once.out
 
 
 def test_explain(testbed: Testbed) -> None:

@@ -63,7 +63,7 @@ def test_one_segment(profile: Profile, loss: float) -> None:
 def test_many(profile: Profile, segments: int, loss: float) -> None:
     # What happens is decided on the way up: a short answer is enough.
     found = rates(profile, loss, segments, 2_000, seed=23, response=500)
-    wanted = predict(str(profile), loss / 100, segments, lone_segment_after_lost_syn=True)
+    wanted = predict(str(profile), loss / 100, segments, lone_after=1, syns=7)
     assert holds(found["fallback"], 2_000, wanted.fallback), (found, wanted)
     assert holds(found["reset"], 2_000, wanted.reset), (found, wanted)
     # All seven SYNs lost: one connection in 78,000 at 20 %, so now and then one of these 60,000.
