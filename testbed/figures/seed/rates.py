@@ -20,9 +20,10 @@ from matplotlib.figure import Figure
 from testbed.figures.sections import Material, Number, Picture
 from testbed.figures.style import RC
 from testbed.figures.themed import inline_svg
-from testbed.results import Results, exact_interval
+from testbed.results import Results, agreement, exact_interval
 
 LOSS = "paths.*.loss.up"
+LEAST_P = 0.001  # two ways of running agree above it
 BESIDE = 0.012  # of the axis: how far series stand apart, so that none hides another
 
 
@@ -181,6 +182,32 @@ def number(one: Series, what: str) -> Number:
     return Number(f"{what}, {one.label}", measured, expected, all(inside))
 
 
+def agreements(several: Sequence[Series], what: str) -> list[Number]:
+    """For each series that both ways of running have: the least p of Fisher's exact test over its points."""
+    labs = {_name(one): one for one in several if one.hollow}
+    found = []
+    for one in several:
+        other = labs.get(_name(one))
+        if one.hollow or other is None:
+            continue
+        pairs = one.points.merge(other.points, on="x", suffixes=("", "_lab"))
+        if not len(pairs):
+            continue
+        least = min(
+            agreement(int(row["count"]), int(row["total"]), int(row["count_lab"]), int(row["total_lab"]))
+            for _, row in pairs.iterrows()
+        )
+        measured = f"least p of {len(pairs)} points: {least:.2g} (Fisher)"
+        name = f"{what}, {_name(one)}: simulator against lab"
+        found.append(Number(name, measured, f"over {LEAST_P}", least > LEAST_P))
+    return found
+
+
+def _name(one: Series) -> str:
+    """The label without its way of running."""
+    return one.label.rpartition(", ")[0]
+
+
 def _inside(row: pd.Series) -> bool:
     low, high = exact_interval(int(row["count"]), int(row["total"]))
     return bool(low <= row["expected"] <= high)
@@ -190,7 +217,7 @@ def spoken(several: Sequence[Series]) -> str:
     """The measured rates at the largest x, in words: '20.1 % (v0), 0.81 % (draft)'. Those of the simulator,
     which has more connections, where it has run."""
     chosen = [one for one in several if not one.hollow] or list(several)
-    return ", ".join(f"{percent(one)} ({one.label.rpartition(', ')[0]})" for one in chosen)
+    return ", ".join(f"{percent(one)} ({_name(one)})" for one in chosen)
 
 
 def percent(one: Series) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from testbed.figures.sections import Material, Picture, Section
 from testbed.figures.seed.ladders import ladder
-from testbed.figures.seed.rates import Panel, Series, number, picture, series, spoken
+from testbed.figures.seed.rates import Panel, Series, agreements, number, picture, series, spoken
 from testbed.figures.style import COLOURS, PROFILE_STYLE
 
 ONE, TEN = 300, 14240  # bytes of a request: one segment, ten
@@ -68,6 +68,9 @@ def section(material: Material) -> Section:
         for panel in panels
         for one in panel.series
     ]
+    for _, panels in drawn:
+        for panel in panels:
+            numbers += agreements(panel.series, panel.title.lower())
     return Section(
         tuple(_shows(profiles[ONE], resets, overtaken, linux)),
         tuple(one for one in pictures if one),
