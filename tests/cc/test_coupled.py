@@ -26,11 +26,11 @@ def joined(name: str, *paths: tuple[int, int]) -> list[Controller]:
     return members
 
 
-def acks_until_change(member: Controller, rtt: int) -> int:
-    """How many segments must be acknowledged before the window moves."""
+def acks_until_change(member: Controller, rtt: int, now: int = 0) -> int:
+    """How many segments must be acknowledged, at `now` ms, before the window moves."""
     before, count = member.cwnd, 0
     while member.cwnd == before:
-        member.on_ack(MSS, 0, rtt * MILLISECOND, True)
+        member.on_ack(MSS, now * MILLISECOND, rtt * MILLISECOND, True)
         count += 1
     return count
 
@@ -108,6 +108,19 @@ def test_a_subflow_that_left_or_never_sent_does_not_count() -> None:
     assert acks_until_change(one, 50) == 40
     assert acks_until_change(leaves, 50) == 10
     assert silent.cwnd == 10 * MSS
+
+
+@pytest.mark.parametrize("name", ["lia", "olia"])
+@pytest.mark.parametrize(
+    ("rtt", "now", "growth"), [(50, 1_000, 40), (50, 1_001, 10), (800, 1_600, 40), (800, 1_601, 10)]
+)
+def test_a_subflow_of_which_nothing_is_heard_does_not_count(
+    name: str, rtt: int, now: int, growth: int
+) -> None:
+    """A backup by now, or dead: after a second, or two of its round trips, its window is no share of what the
+    connection takes."""
+    first, _ = joined(name, (10, rtt), (10, rtt))
+    assert acks_until_change(first, rtt, now) == growth
 
 
 @given(PATHS, st.data())

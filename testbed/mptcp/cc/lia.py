@@ -31,6 +31,6 @@ class Lia(NewReno):
         """Of NewReno's increase on this path: alpha * cwnd / total, and never more than NewReno's."""
         if self.group is None or self.srtt is None:
             return 1.0
-        paths = [(one.steady, one.srtt) for one in self.group.members if one.srtt is not None]
+        paths = [(one.steady, one.srtt) for one in self.group.in_use() if one.srtt is not None]
         total = sum(cwnd for cwnd, _ in paths)
         return min(alpha(paths) * self.steady / total, 1.0) if len(paths) > 1 else 1.0

@@ -75,7 +75,7 @@ class Olia(NewReno):
 
     def _paths(self) -> dict[Olia, Path]:
         """The subflows in use, this one among them."""
-        members = self.group.members if self.group is not None else ()
+        members = self.group.in_use() if self.group is not None else ()
         return {
             one: Path(one.steady, one.srtt, max(one._before, one._since))
             for one in members

@@ -17,7 +17,7 @@ SLOW_START_SEGMENTS = 8  # RFC 9406 §4.3: L of a sender that does not pace
 
 
 class Window:
-    __slots__ = ("cwnd", "group", "initial", "mss", "recovering", "srtt", "ssthresh")
+    __slots__ = ("acked_at", "cwnd", "group", "initial", "mss", "recovering", "srtt", "ssthresh")
 
     meaning: ClassVar[str]
     source: ClassVar[str]
@@ -31,6 +31,7 @@ class Window:
         self.cwnd = mss if lost_syn else self.initial
         self.ssthresh = NO_THRESHOLD
         self.srtt: int | None = None  # None: nothing was acknowledged yet
+        self.acked_at = 0
         self.recovering = False
         self.group = group
         if group is not None:
@@ -38,7 +39,7 @@ class Window:
 
     def on_ack(self, acked: int, now: int, srtt: int | None, limited: bool, rtt: int | None = None) -> None:
         """A window that was not used up says nothing about the path (RFC 7661 §1)."""
-        self.srtt = srtt
+        self.srtt, self.acked_at = srtt, now
         self.recovering = False
         if not limited:
             return
@@ -50,11 +51,11 @@ class Window:
 
     def on_loss(self, flight: int, now: int) -> None:
         self.ssthresh = self._reduced(flight)
-        self.recovering = True
+        self.recovering, self.acked_at = True, now
 
     def on_recovered(self, now: int) -> None:
         self.cwnd = self.ssthresh
-        self.recovering = False
+        self.recovering, self.acked_at = False, now
 
     def on_timeout(self, flight: int, again: bool, now: int) -> None:
         """ssthresh is not lowered again for the same data (RFC 5681 §3.1)."""
