@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Protocol
 
-
 SILENT = 1_000_000_000  # ns without an acknowledgement, and two round trips: the window is not in use
 
 
