@@ -73,7 +73,7 @@ def summary_table(results: Results) -> str:
             cells.append(f"{100 * row[f'{name}_rate']:6.2f} [{low:5.2f}, {high:6.2f}]")
         cells += [f"{100 * row[f'{name}_expected']:.2f}" for name in expected]
         cells += [f"{row['setup_ms']:.1f}", f"{row['goodput_mbit']:.2f}"]
-        cells += [f"{row[name]:.2f}" for name in traffic]
+        cells += [f"{row[name]:.2f}".removesuffix(".00") for name in traffic]
         cells += [f"{100 * row[name]:.1f}" for name in shares]
         if "invalid runs" in head:
             cells.append(f"{row['invalid_runs']}")

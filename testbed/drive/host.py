@@ -23,7 +23,7 @@ from testbed.drive import kernel_host
 from testbed.drive.divert import Divert
 from testbed.drive.icmp import Icmp
 from testbed.drive.loop import Loop
-from testbed.drive.memory import settle
+from testbed.drive.memory import MemoryMeter, settle
 from testbed.drive.report import write_report
 from testbed.drive.stop import Stop
 from testbed.drive.timer import ask_for_exact_timers
@@ -74,6 +74,7 @@ def run(spec: HostSpec, stop: Stop, *, stay: bool, origin: int | None) -> dict[s
         loop.watch_input(sys.stdin.fileno())
         ask_for_exact_timers()
         settle()
+        memory = MemoryMeter()
         print("ready", flush=True)
         began = loop.now()
         loop.start()
@@ -92,6 +93,7 @@ def run(spec: HostSpec, stop: Stop, *, stay: bool, origin: int | None) -> dict[s
         return {
             "rows": host.rows(),
             "counters": host.counters(),
+            "held": {**host.held(), **memory.figures()},
             "fidelity": {**loop.figures(), "host_tun_drops": float(drops)},
             "elapsed_ns": elapsed,
             "invalid": f"{spec.name} was too slow: {drops} packets were dropped before it" if drops else None,

@@ -41,7 +41,7 @@ from testbed.mptcp.outgoing import next_segment
 from testbed.mptcp.paths import Join, LocalEndpoint
 from testbed.mptcp.profiles import own
 from testbed.mptcp.reasons import Reason
-from testbed.mptcp.report import ConnectionReport
+from testbed.mptcp.report import ConnectionReport, Peaks
 from testbed.mptcp.subflow import Subflow
 from testbed.mptcp.table import Key, Table
 from testbed.mptcp.tcp.cookies import FourTuple, SynCookieJar
@@ -76,6 +76,7 @@ class Endpoint:
         self._table = Table()
         self._joins = JoinTable()
         self._half_open: dict[int, Listener] = {}  # connections in SYN-RECEIVED, by number
+        self.peaks = Peaks()
 
     # -- the application's side -----------------------------------------------------------------------
 
@@ -369,6 +370,7 @@ class Endpoint:
     def _add(self, key: Key, conn: Connection, sub: Subflow) -> None:
         self._context.last_words.pop(key, None)  # those of whoever had these ports before
         self._table.add(key, conn, sub)
+        self.peaks.note(len(self._half_open), len(self._table.by_number))
 
     def _begin_half_open(self, listener: Listener, conn: Connection) -> None:
         listener.half_open += 1

@@ -8,6 +8,20 @@ from testbed.mptcp.reasons import Reason, Verdict
 from testbed.mptcp.tcp.fastopen import FastOpenOutcome
 
 
+@dataclass(slots=True)
+class Peaks:
+    """The most that an endpoint held at once. `half_open`: connections in SYN-RECEIVED, begun by a SYN whose
+    sender may not be there; one rebuilt from a cookie never is. `connections`: those and all others that are
+    not forgotten."""
+
+    half_open: int = 0
+    connections: int = 0
+
+    def note(self, half_open: int, connections: int) -> None:
+        self.half_open = max(self.half_open, half_open)
+        self.connections = max(self.connections, connections)
+
+
 @dataclass(frozen=True, slots=True)
 class SubflowReport:
     """One subflow that was established. Bytes are payload, retransmissions and copies included; `srtt` in

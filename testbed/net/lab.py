@@ -82,6 +82,9 @@ class Lab:
             report = self._gather(program)
             self.outcome.rows.extend(report["rows"])
             self.outcome.elapsed_ns = max(self.outcome.elapsed_ns, report["elapsed_ns"])
+        for program in servers:
+            if held := program.report().get("held"):  # a host on Linux's own stack cannot tell
+                self.outcome.held[program.name] = held
         for program in (*rivals, *sinks):
             self.outcome.background.extend(self._gather(program)["rows"])
         self._end_wires()

@@ -3,16 +3,16 @@
 Decides the columns of all three. connections.parquet has one row per connection of every valid run, with
 the cell's factors under their dotted names, paths.parquet one per subflow; summary.csv one row per cell: the
 factors, how many connections, per verdict the count, its rate and the 95 % Wilson bounds, what the closed
-form says, mean goodput and set-up time with bootstrap bounds, each path's share, and what competing
-traffic got. Invalid runs are
-counted and never averaged in. Must not know how anything was run or drawn.
+form says, mean goodput (of all, and by verdict) and set-up time with bootstrap bounds, how many were served
+and had a second path, what the server held, each path's share, and what competing traffic got. Invalid runs
+are counted and never averaged in. Must not know how anything was run or drawn.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from testbed.errors import UserError
 from testbed.mptcp.reasons import Verdict
 from testbed.records import RECORD, finished_runs, read_rows, write_atomically
 from testbed.results.expected import closed_form
+from testbed.results.held import held_of
 from testbed.results.join import connection, pairs
 from testbed.results.paths import COLUMNS, names_of, path_rows, shares
 from testbed.results.statistics import bootstrap_mean, wilson_interval
@@ -32,6 +33,7 @@ from testbed.results.traffic import traffic_of
 CONNECTIONS = "connections.parquet"
 PATHS = "paths.parquet"
 SUMMARY = "summary.csv"
+GOODPUTS = ("mptcp", "fallback", "tcp")  # verdicts whose goodput is told apart
 ENVIRONMENT = "environment.json"
 
 
@@ -72,7 +74,7 @@ def load(directory: Path | str) -> Results:
     if (directory / ENVIRONMENT).exists():
         environment = json.loads((directory / ENVIRONMENT).read_text(encoding="utf-8"))
     summary = pd.read_csv(directory / SUMMARY)
-    if not summarise(0, {}, records[0]["settings"], pd.DataFrame(), 0).keys() <= set(summary.columns):
+    if not summarise(0, {}, records[0]["settings"], pd.DataFrame(), ()).keys() <= set(summary.columns):
         summary = write_tables(directory)  # an earlier version wrote them
     connections, paths = (pd.read_parquet(directory / name) for name in (CONNECTIONS, PATHS))
     return Results(directory, connections, summary, environment, records, paths)
@@ -108,7 +110,9 @@ def write_tables(directory: Path) -> pd.DataFrame:
         tables = pd.DataFrame(joined), pd.DataFrame(subflows)
         for found, table in zip(frames.values(), tables, strict=True):
             found.append(table)
-        row = summarise(cell, first["factors"], first["settings"], tables[0], len(members) - len(valid))
+        row = summarise(
+            cell, first["factors"], first["settings"], tables[0], [record for _, record in members]
+        )
         beside = traffic_of([record for _, record in valid], row["goodput_mbit"])
         rows.append({**row, **beside, **shares(tables[1], names.values())})
     summary = pd.DataFrame(rows)
@@ -134,29 +138,46 @@ def _write(path: Path, frame: pd.DataFrame) -> None:
 
 
 def summarise(
-    cell: int, factors: dict[str, Any], settings: dict[str, Any], frame: pd.DataFrame, invalid: int
+    cell: int,
+    factors: dict[str, Any],
+    settings: dict[str, Any],
+    frame: pd.DataFrame,
+    records: Sequence[dict[str, Any]],
 ) -> dict[str, Any]:
-    """One row of summary.csv."""
+    """One row of summary.csv. `frame` has the connections of the valid runs, `records` are of all."""
     total = len(frame)
     counts = Counter(frame["verdict"]) if total else Counter[str]()
     row: dict[str, Any] = {"cell": cell, **factors, "connections": total}
     for verdict in Verdict:
-        low, high = wilson_interval(counts[verdict.value], total)
-        row[verdict.value] = counts[verdict.value]
-        row[f"{verdict.value}_rate"] = counts[verdict.value] / total if total else float("nan")
-        row[f"{verdict.value}_low"] = low
-        row[f"{verdict.value}_high"] = high
+        row.update(_rate(verdict.value, counts[verdict.value], total))
     said = closed_form(settings)
     for name in ("fallback", "reset", "hang"):  # NaN where there is no closed form
         row[f"{name}_expected"] = getattr(said, name) if said else float("nan")
-    for name, column in (("goodput_mbit", "goodput_mbit"), ("setup_ms", "setup_ms")):
-        values = _numbers(frame[column]) if total else np.empty(0)
-        row[name], row[f"{name}_low"], row[f"{name}_high"] = bootstrap_mean(values)
+    for name in ("goodput_mbit", "setup_ms"):
+        row.update(_mean(name, frame[name] if total else ()))
+    for word in GOODPUTS:
+        found = frame.loc[frame["verdict"] == word, "goodput_mbit"] if total else ()
+        row.update(_mean(f"{word}_goodput_mbit", found))
     # Of the connections that ended well: bytes that were wrong or missing. It must be 0.
     well = frame[~frame["verdict"].isin(["reset", "hang"])] if total else frame
     row["damaged"] = int((~well["intact"].astype(bool)).sum()) if total else 0
-    row["invalid_runs"] = invalid
+    row.update(_rate("served", len(well) - row["damaged"], total))
+    row.update(_rate("second_path", int((frame["subflows"] > 1).sum()) if total else 0, total))
+    row.update(held_of([record for record in records if record["invalid"] is None]))
+    row["invalid_runs"] = sum(record["invalid"] is not None for record in records)
     return row
+
+
+def _rate(name: str, count: int, total: int) -> dict[str, float]:
+    """A count, the rate that it is and its Wilson bounds, under the names of its four columns."""
+    low, high = wilson_interval(count, total)
+    rate = count / total if total else float("nan")
+    return {name: count, f"{name}_rate": rate, f"{name}_low": low, f"{name}_high": high}
+
+
+def _mean(name: str, values: Iterable[Any]) -> dict[str, float]:
+    """A mean with its bootstrap bounds, under the names of its three columns."""
+    return dict(zip((name, f"{name}_low", f"{name}_high"), bootstrap_mean(_numbers(values)), strict=True))
 
 
 def _numbers(column: Iterable[Any]) -> np.ndarray[Any, np.dtype[np.float64]]:

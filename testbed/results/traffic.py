@@ -53,6 +53,7 @@ def _floods_of(runs: list[list[dict[str, Any]]]) -> dict[str, float]:
 
 
 def traffic_columns(summary: pd.DataFrame) -> dict[str, str]:
-    """Column -> head, of what any cell has beside it."""
-    known = {**TRAFFIC, **FLOODS}
+    """Column -> head, of what any cell has beside it; with floods also what they made the server hold."""
+    beside = {"server_half_open_peak": "half-open"} if set(FLOODS) <= set(summary.columns) else {}
+    known = {**TRAFFIC, **FLOODS, **beside}
     return {name: known[name] for name in known if name in summary.columns}

@@ -96,6 +96,7 @@ def _record(head: dict[str, Any], outcome: RunOutcome, cell: Cell) -> dict[str, 
         "elapsed_ns": outcome.elapsed_ns,
         "traffic": traffic,
         "counters": outcome.counters,
+        "held": outcome.held,
         "links": outcome.links,
         "fidelity": outcome.fidelity,
         "captures": [Path(name).name for name in outcome.captures],  # they stand beside the record

@@ -76,6 +76,11 @@ def _outcome(network: Network, hosts: list[Host], specs: tuple[HostSpec, ...]) -
         invalid=_invalid(network, hosts) or queue_drops(links, specs),
         elapsed_ns=network.now,
         background=[row for host in hosts if host.spec.background for row in host.rows()],
+        held={
+            host.name: host.held()
+            for host in hosts
+            if host.spec.role == "server" and not host.spec.background
+        },
     )
 
 

@@ -16,6 +16,7 @@ from testbed.mptcp.capable import syn_option
 from testbed.mptcp.config import MILLISECOND, SECOND, Profile
 from testbed.mptcp.events import Event
 from testbed.mptcp.profiles import speech
+from testbed.mptcp.report import Peaks
 from testbed.mptcp.tcp.handshake import syn_options
 from testbed.mptcp.tcp.tcb import Tcb
 from testbed.mptcp.wire import ACK, RST, SYN, Option, Segment, TooBig
@@ -47,6 +48,7 @@ class SynSource:
         self._options_at = -1
         self._outbox: deque[Segment] = deque()
         self.counters: Counter[str] = Counter()
+        self.peaks = Peaks()
 
     def __len__(self) -> int:
         return 0

@@ -129,6 +129,11 @@ class Hosted:
     def counters(self) -> dict[str, int]:
         return dict(self.endpoint.counters)
 
+    def held(self) -> dict[str, float]:
+        """The most state at once, under the names of a run's record."""
+        peaks = self.endpoint.peaks
+        return {"half_open_peak": peaks.half_open, "connections_peak": peaks.connections}
+
 
 class Host(Hosted):
     """The host that a specification describes.

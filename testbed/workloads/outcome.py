@@ -60,7 +60,9 @@ class RunOutcome:
 
     `invalid` says why the run may not be counted (a queue drop nobody asked for, a wire that came late);
     `fidelity` holds the figures behind that in real time, and is empty in the simulator. `background`: rows
-    of hosts that competed with the measured ones (traffic.py).
+    of hosts that competed with the measured ones (traffic.py). `held`: the most that each server with our
+    stack held: `half_open_peak`, `connections_peak`, and in a lab `memory_mb` of its process and by how much
+    it grew, `memory_growth_mb`.
     """
 
     rows: list[Row] = field(default_factory=list)
@@ -71,6 +73,7 @@ class RunOutcome:
     captures: list[str] = field(default_factory=list)
     elapsed_ns: int = 0
     background: list[Row] = field(default_factory=list)
+    held: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 def warnings_of(outcome: RunOutcome) -> list[str]:

@@ -100,6 +100,23 @@ def third_ack(pair: Pair, synack: Segment, hmac: bytes | None = None) -> Segment
     )
 
 
+@pytest.mark.parametrize("cookies", list(SynCookies))
+def test_what_is_held_of_a_flood_of_syns(cookies: SynCookies) -> None:
+    """The gauge of a server's state: off and auto fill the backlog, always leaves nothing half-open."""
+    pair = multipath(1, Profile.V1, server={"syn_cookies": cookies, "backlog": 50})
+    server = pair.server.endpoint
+    for number in range(200):
+        source = bytes((10, 77, number >> 8, number & 255))
+        syn = Segment(source, SERVER[0], CLIENT_PORT, PORT, number, 0, SYN, 65_535, (MpCapable(1),))
+        answers = handed(pair, syn)
+        assert len(answers) == (0 if cookies is SynCookies.OFF and number >= 50 else 1)
+    held = 0 if cookies is SynCookies.ALWAYS else 50
+    assert (server.peaks.half_open, server.peaks.connections, len(server)) == (held, held, held)
+    if cookies is not SynCookies.OFF:
+        open_subflows(pair, 1)  # by a cookie: it was never half-open
+        assert (server.peaks.half_open, server.peaks.connections) == (held, held + 1)
+
+
 @pytest.mark.parametrize("cookies", COOKIES)
 def test_ten_thousand_syns_with_the_token(cookies: SynCookies) -> None:
     pair = opened(server={"syn_cookies": cookies})

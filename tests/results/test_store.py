@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from testbed.errors import UserError
 from testbed.records import ROWS, finished_runs, read_rows, write_run
 from testbed.results import load, wilson_interval, write_tables
+from testbed.results.held import held_of
 from testbed.results.join import ABSENT, join, judge
 from testbed.runner import load_experiment
 from testbed.runner.experiment import written
@@ -173,6 +175,27 @@ def test_tables(output: Path) -> None:
     assert results.settings(1)["network"] == {"paths.*.loss.up": 5}
     assert row["fallback_expected"] == pytest.approx(0)
     assert results.summary["fallback_expected"][1] == pytest.approx(0.05 + 0.95 * 0.05**3, rel=1e-5)
+
+
+def test_goodput_by_verdict_and_who_was_served(output: Path) -> None:
+    row = load(output).summary.iloc[0]
+    assert (row["served"], row["served_rate"], row["second_path"]) == (2, 1.0, 0)
+    assert row["mptcp_goodput_mbit"] == row["fallback_goodput_mbit"] == pytest.approx(10_300 * 8e3 / 100e6)
+    assert row["fallback_goodput_mbit_low"] == row["fallback_goodput_mbit"]
+    assert row[["tcp_goodput_mbit", "server_half_open_peak", "server_memory_mb"]].isna().all()
+
+
+def test_a_cell_has_the_most_that_its_servers_held() -> None:
+    runs: list[dict[str, Any]] = [
+        {"held": {"server": {"half_open_peak": 3, "connections_peak": 9, "memory_mb": 40.5}}},
+        {"held": {name: {"half_open_peak": 2, "connections_peak": 4} for name in ("one", "other")}},
+        {"held": {}},
+        {},
+    ]
+    found = held_of(runs)
+    assert (found["server_half_open_peak"], found["server_connections_peak"]) == (4, 9)
+    assert found["server_memory_mb"] == 40.5
+    assert math.isnan(found["server_memory_growth_mb"])
 
 
 def test_the_first_load_makes_the_tables(output: Path) -> None:

@@ -185,7 +185,9 @@ def flooded(folder: Path, net: str) -> Results:
         (attack,) = record["traffic"]
         assert (attack["from"], attack["to"], attack["profile"]) == ("attacker", "server", "v1")
         assert attack["syns"] >= attack["synacks"] > 0
-    assert "SYNs/s  SYN/ACKs/SYN" in summary_table(results).splitlines()[0]
+    assert (silent["server_half_open_peak"], stateless["server_half_open_peak"]) == (64, 0)
+    assert silent["server_connections_peak"] >= 64 > stateless["server_connections_peak"] > 0
+    assert "SYNs/s  SYN/ACKs/SYN  half-open" in summary_table(results).splitlines()[0]
     return results
 
 
@@ -194,6 +196,7 @@ def test_a_flood_and_what_cookies_save(tmp_path: Path) -> None:
     silent, stateless = results.summary.to_dict("records")
     assert stateless["synacks_per_syn"] == pytest.approx(1, abs=0.02)
     assert silent["synacks_per_syn"] < 0.2
+    assert (silent["served"], stateless["served"], stateless["served_rate"]) == (0, 40, 1.0)
     for cell in (silent, stateless):
         assert cell["syns_per_second"] == pytest.approx(400, rel=0.001)
     assert not any(record["warnings"] for record in results.records)
@@ -205,7 +208,10 @@ def test_a_flood_in_a_lab(tmp_path: Path) -> None:
         check()
     except MachineError as error:
         pytest.skip(str(error))
-    flooded(tmp_path, "mininet")
+    results = flooded(tmp_path, "mininet")
+    for cell in results.summary.to_dict("records"):
+        assert cell["server_memory_mb"] > cell["server_memory_growth_mb"] >= 0
+        assert cell["server_memory_mb"] > 5, "there is no Python process that small"
 
 
 def test_a_host_competes_once(tmp_path: Path) -> None:
