@@ -147,17 +147,21 @@ class _Probes:
 
     def _both(self, sends: list[list[list[int]]], pairs: list[Pair]) -> list[list[_Came]]:
         """What came forward and what came backward, link by link."""
-        last = max((at + gap * count for one in sends for _, at, gap, count, _ in one), default=0)
         slowest = max(
             params.delay + params.jitter + (_fill_time(params) or 0) for pair in pairs for params in pair
         )
-        end = last + slowest + _MARGIN
-        for process, one in zip(self._processes, sends, strict=True):
-            assert process.stdin is not None
-            process.stdin.write(json.dumps({"sends": one, "end": end}).encode() + b"\n")
-            process.stdin.flush()
+        self._tell(*({"sends": one} for one in sends))
+        for process in self._processes:
+            self._line(process)
+        self._tell(*[{"end": slowest + _MARGIN}] * 2)
         answers = [json.loads(self._line(process)) for process in self._processes]
         return answers[::-1]  # the server hears what went forward
+
+    def _tell(self, *words: dict[str, Any]) -> None:
+        for process, one in zip(self._processes, words, strict=True):
+            assert process.stdin is not None
+            process.stdin.write(json.dumps(one).encode() + b"\n")
+            process.stdin.flush()
 
     def _line(self, process: subprocess.Popen[bytes]) -> bytes:
         assert process.stdout is not None
@@ -235,7 +239,7 @@ def _rate_and_queue(came: _Came, seen: Measured, params: LinkParams) -> Measured
         if len(window) > 1 and window[-1][3] > window[0][3]
     ]
     waits = sorted(arrived - sent for _, _, sent, arrived in late)
-    waited = waits[3 * len(waits) // 4] - seen.delay  # the probe may have paused: then it was not full
+    waited = waits[9 * len(waits) // 10] - seen.delay  # the probe may have paused: then it was not full
     length = waited * params.rate / 8 / SECOND
     queue = int(length if params.queue_in_bytes else length / _frame(late[0][1]))
     return replace(seen, rate=statistics.median(rates), queue=queue)

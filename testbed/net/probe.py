@@ -1,10 +1,11 @@
 """`python -S probe.py LOCAL,REMOTE ...`: packets through links of a lab, from node to node, on command.
 
 Decides how a packet is timed: it carries when it was sent, the kernel writes down when it came, so that a
-late reader changes nothing. A line of JSON on standard input, `{"sends": [[link, at, gap, count, size], ...],
-"end": ns}` (times in ns from now on), is answered by one with what came over each link: `[number, size, sent,
-came]`. A file by itself, without the package around it, since it starts ten times faster so. What to send,
-and what the answers mean, is calibrate.py's.
+late reader changes nothing. A line of JSON on standard input, `{"sends": [[link, at, gap, count, size], ...]}`
+(times in ns from now on), is answered by `sent` when all of it is; `{"end": ns}`, by what has come over each
+link until then: `[number, size, sent, came]`. A busy machine may hold up either end for long: so both are to
+have sent before either is told to end. A file by itself, without the package around it, since it starts ten
+times faster so. What to send, and what the answers mean, is calibrate.py's.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import time
 from heapq import heapify, heappop, heapreplace
 
 PORT = 9
+MILLISECOND = 1_000_000
 SO_TIMESTAMPNS = 35
 HEAD = struct.Struct("!IQ")
 _STAMP = struct.Struct("@qq")
@@ -40,35 +42,62 @@ def open_socket(local: str, remote: str) -> socket.socket:
     return link
 
 
-def run(links: list[socket.socket], sends: list[list[int]], end: int) -> list[list[list[int]]]:
-    """Sends what is due, reads what came, until `end`."""
-    began = time.time_ns()
-    came: list[list[list[int]]] = [[] for _ in links]
-    # [due, link, gap, left, size, number]
-    plan = [[began + at, link, gap, count, size, 0] for link, at, gap, count, size in sends]
-    heapify(plan)
-    padding = {size: bytes(size - HEAD.size) for _, _, _, _, size, _ in plan}
-    poller = select.poll()
-    for link in links:
-        poller.register(link, select.POLLIN)
-    numbers = {link.fileno(): index for index, link in enumerate(links)}
-    end += began
-    while (now := time.time_ns()) < end:
-        batch = 16
-        while plan and plan[0][0] <= now and batch:
-            due, index, gap, left, size, number = plan[0]
-            with contextlib.suppress(BlockingIOError, ConnectionRefusedError):  # lost: the far end will tell
-                links[index].send(HEAD.pack(number, time.time_ns()) + padding[size])
-            batch -= 1
-            if left > 1:
-                heapreplace(plan, [due + gap, index, gap, left - 1, size, number + 1])
+class Probe:
+    """One end of all links."""
+
+    def __init__(self, links: list[socket.socket]) -> None:
+        self._links = links
+        self._came: list[list[list[int]]] = [[] for _ in links]
+        self._numbers = {link.fileno(): index for index, link in enumerate(links)}
+        self._poller = select.poll()
+        for descriptor in (*self._numbers, sys.stdin.fileno()):
+            self._poller.register(descriptor, select.POLLIN)
+
+    def send(self, sends: list[list[int]]) -> None:
+        """All of it, each packet when it is due."""
+        self._came = [[] for _ in self._links]
+        began = time.time_ns()
+        # [due, link, gap, left, size, number]
+        plan = [[began + at, link, gap, count, size, 0] for link, at, gap, count, size in sends]
+        heapify(plan)
+        padding = {size: bytes(size - HEAD.size) for _, _, _, _, size, _ in plan}
+        while plan:
+            now = time.time_ns()
+            batch = 16
+            while plan and plan[0][0] <= now and batch:
+                due, index, gap, left, size, number = plan[0]
+                with contextlib.suppress(
+                    BlockingIOError, ConnectionRefusedError
+                ):  # lost: the far end will tell
+                    self._links[index].send(HEAD.pack(number, time.time_ns()) + padding[size])
+                batch -= 1
+                if left > 1:
+                    heapreplace(plan, [due + gap, index, gap, left - 1, size, number + 1])
+                else:
+                    heappop(plan)
+            self._wait(max(0, plan[0][0] - time.time_ns()) // MILLISECOND if plan else 0)
+
+    def listen(self, end: int | None = None) -> list[list[list[int]]]:
+        """What has come, `end` ns from now on, or when there is something to be read on standard input."""
+        if end is None:
+            while not self._wait(None):
+                pass
+            return self._came
+        end += time.time_ns()
+        while (left := end - time.time_ns()) > 0:
+            self._wait(left // MILLISECOND)
+        return self._came
+
+    def _wait(self, milliseconds: int | None) -> bool:
+        """Reads what comes; whether something stands on standard input."""
+        told = False
+        for descriptor, _ in self._poller.poll(milliseconds):
+            if descriptor in self._numbers:
+                index = self._numbers[descriptor]
+                read(self._links[index], self._came[index])
             else:
-                heappop(plan)
-        wake = min(plan[0][0], end) if plan else end
-        wait = max(0, wake - time.time_ns()) // 1_000_000
-        for descriptor, _ in poller.poll(wait):
-            read(links[numbers[descriptor]], came[numbers[descriptor]])
-    return came
+                told = True
+        return told
 
 
 def read(link: socket.socket, came: list[list[int]]) -> None:
@@ -83,11 +112,16 @@ def read(link: socket.socket, came: list[list[int]]) -> None:
 
 
 def main(pairs: list[str]) -> None:
-    links = [open_socket(*pair.split(",")) for pair in pairs]
+    probe = Probe([open_socket(*pair.split(",")) for pair in pairs])
     print("ready", flush=True)
-    for line in sys.stdin:
+    while line := sys.stdin.readline():
         asked = json.loads(line)
-        print(json.dumps(run(links, asked["sends"], asked["end"])), flush=True)
+        if "sends" in asked:
+            probe.send(asked["sends"])
+            print("sent", flush=True)
+            probe.listen()
+        else:
+            print(json.dumps(probe.listen(asked["end"])), flush=True)
 
 
 if __name__ == "__main__":
