@@ -1,17 +1,18 @@
-"""`python -m testbed.net.launch LIFE_FD DIRECTORY MODE`: a lab's namespaces and their first process.
+"""`python -m testbed.net.launch LIFE_FD DIRECTORY MODE [temporary]`: a lab's namespaces and their first process.
 
 Decides a lab's life: three processes stand above everything in it. This one makes the namespaces and waits
 outside. Its child is process 1 inside; it collects orphans and watches LIFE_FD, a pipe whose other end only
 the runner holds: end of file, however the runner went, ends process 1 and with it, by the kernel's hand,
 everything in the lab. Its child in turn is the lab (lab.py). MODE is `run`, `shell`, or a
-question: `check` (which namespaces are to be had), `netem` (has the kernel that as well). Knows nothing of
-networks. Read first: pid_namespaces(7), on what happens when process 1 ends.
+question: `check` (which namespaces are to be had), `netem` (has the kernel that as well). A temporary
+DIRECTORY is removed where the runner, whose it is, is gone. Knows nothing of networks. Read first: pid_namespaces(7), on what happens when process 1 ends.
 """
 
 from __future__ import annotations
 
 import os
 import select
+import shutil
 import signal
 import sys
 from collections.abc import Callable
@@ -92,7 +93,7 @@ def _try_netem() -> int:
     return 0
 
 
-def launch(life: int, directory: str, mode: str) -> int:
+def launch(life: int, directory: str, mode: str, kind: str = "") -> int:
     def program() -> int:
         if mode == "check":
             print(way)
@@ -119,13 +120,15 @@ def launch(life: int, directory: str, mode: str) -> int:
     child = os.fork()
     if child == 0:
         _leave(first)
-    os.close(life)
-    return _exit_status(os.waitpid(child, 0)[1])
+    status = _exit_status(os.waitpid(child, 0)[1])
+    if kind == "temporary" and select.select([life], [], [], 0)[0]:
+        shutil.rmtree(directory, ignore_errors=True)
+    return status
 
 
 if __name__ == "__main__":
     try:
-        sys.exit(launch(int(sys.argv[1]), sys.argv[2], sys.argv[3]))
+        sys.exit(launch(int(sys.argv[1]), *sys.argv[2:]))
     except TestbedError as problem:
         print(problem, file=sys.stderr)
         sys.exit(problem.status)

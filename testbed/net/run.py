@@ -67,10 +67,10 @@ def run_in_lab(
 def shell(plan: NetPlan) -> None:
     """Mininet's command line on a lab, at this terminal, until the user leaves it."""
     check()
-    with tempfile.TemporaryDirectory(prefix="testbed-") as place:
+    with _temporary() as place:
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the command in the lab
         try:
-            with _started(Job(plan, cpu=_next_cpu()), Path(place), "shell") as process:
+            with _started(Job(plan, cpu=_next_cpu()), Path(place), "shell", True) as process:
                 process.wait()
                 _result(process, Path(place)).unwrap()
         finally:
@@ -83,14 +83,16 @@ class Lab:
     def __init__(
         self, plan: NetPlan, *, directory: Path | None = None, capture: bool = False, seed: int = 1
     ) -> None:
-        self._place = None if directory else tempfile.TemporaryDirectory(prefix="testbed-")
-        self.directory = directory or Path(self._place.name if self._place else "")
+        self._given = directory
         self._job = Job(plan, (), seed, capture, cpu=_next_cpu())
         self.outcome: RunOutcome | None = None
 
     def __enter__(self) -> Self:
         check()
-        self._lab = _started(self._job, self.directory, "hold", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self._place = None if self._given else _temporary()
+        self.directory = self._given or Path(self._place.name if self._place else "")
+        pipe = subprocess.PIPE
+        self._lab = _started(self._job, self.directory, "hold", not self._given, stdin=pipe, stdout=pipe)
         self.process = self._lab.__enter__()
         try:
             if self._read_line() != b"ready\n":
@@ -154,8 +156,11 @@ class Lab:
 
 
 @contextmanager
-def _started(job: Job, directory: Path, mode: str, **options: Any):  # type: ignore[no-untyped-def]
-    """The launcher of a lab; on leaving, the lab is gone."""
+def _started(  # type: ignore[no-untyped-def]
+    job: Job, directory: Path, mode: str, temporary: bool = False, **options: Any
+):
+    """The launcher of a lab; on leaving, the lab is gone. A `temporary` directory goes with a runner that
+    cannot remove it any more."""
     directory.mkdir(parents=True, exist_ok=True)
     directory = directory.resolve()
     (directory / RESULT).unlink(missing_ok=True)
@@ -167,6 +172,8 @@ def _started(job: Job, directory: Path, mode: str, **options: Any):  # type: ign
                 options = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log, **options}
                 options["start_new_session"] = True
             command = [sys.executable, "-m", "testbed.net.launch", str(inside), str(directory), mode]
+            if temporary:
+                command.append("temporary")
             process = subprocess.Popen(command, pass_fds=[inside], env=_environment(), **options)
         os.close(inside)
         inside = -1
@@ -183,6 +190,10 @@ def _started(job: Job, directory: Path, mode: str, **options: Any):  # type: ign
         for descriptor in (inside, outside):
             if descriptor >= 0:
                 os.close(descriptor)
+
+
+def _temporary() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="testbed-")
 
 
 def _next_cpu() -> int:

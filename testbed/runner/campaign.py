@@ -11,6 +11,7 @@ import json
 import os
 from collections import deque
 from collections.abc import Callable, Collection
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from testbed.runner.experiment import Campaign, written
 from testbed.runner.fidelity import Fidelity
 from testbed.runner.network import paths_of
 from testbed.runner.pool import Pool
+from testbed.runner.room import check_room, needs_room
 from testbed.runner.spec import build
 from testbed.runner.store import TRIES, Run, Store, open_store
 from testbed.workloads import Workload
@@ -88,7 +90,7 @@ def run_campaign(
     campaign = with_net(campaign, net)
     store = open_store(campaign, out, net, fresh)
     cells = [plan.cell for plan in campaign.cells]
-    try:
+    with closing(store), needs_room(store.directory):
         workloads = {"bulk" if cell.traffic else build(Workload, cell.workload).type for cell in cells}
         cores = len(os.sched_getaffinity(0))
         size = jobs or campaign.experiment.jobs or default_jobs(net, workloads, cores)
@@ -98,8 +100,6 @@ def run_campaign(
         failures = _run_missing(store, net, size, backend or BACKENDS[net], str(evidence["commit"]), watch)
         failures += _never_valid(store)
         return Finished(store.directory, len(list(finished_runs(store.directory))), store.moved, failures)
-    finally:
-        store.close()
 
 
 def with_net(campaign: Campaign, net: str) -> Campaign:
@@ -151,6 +151,7 @@ def _run_missing(
             if reply["status"] == "machine":
                 raise MachineError(message)
             if reply["status"] == "failed":
+                check_room(store.directory)
                 store.fail(run, message)
                 failures.append(f"{store.runs / run.name}: failed: {message}")
                 progress.notices.append(f"{run.name} failed: {message}")

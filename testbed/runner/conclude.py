@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from testbed.runner.room import needs_room
+
 if TYPE_CHECKING:
     from testbed.results import Results
 
@@ -25,9 +27,10 @@ def conclude(directory: Path, figures: tuple[str, ...]) -> Conclusion:
     from testbed.figures import write_report
     from testbed.results import load, write_tables
 
-    write_tables(directory)
-    results = load(directory)
-    if results.connections.empty:
-        return Conclusion(results, (), None)
-    report = write_report(results, figures)
+    with needs_room(directory):
+        write_tables(directory)
+        results = load(directory)
+        if results.connections.empty:
+            return Conclusion(results, (), None)
+        report = write_report(results, figures)
     return Conclusion(results, tuple(directory / f"{name}.png" for name in figures), report)

@@ -21,6 +21,7 @@ from testbed.errors import UserError
 from testbed.records import FAILURE, RECORD, finished_runs, write_atomically
 from testbed.runner.document import parse
 from testbed.runner.experiment import Campaign, CellPlan
+from testbed.runner.room import needs_room
 from testbed.runner.seeds import derive
 
 TRIES = 3
@@ -136,12 +137,19 @@ def open_store(campaign: Campaign, out: Path | None, net: str, fresh: bool) -> S
             f"{directory}: another testbed run is writing there; wait for it or use --out"
         ) from None
     if not resumed:
-        write_atomically(directory / "experiment.yaml", campaign.text())
+        with needs_room(directory):
+            write_atomically(directory / "experiment.yaml", campaign.text())
     return Store(directory, campaign, resumed, moved, lock)
 
 
 def _occupied(directory: Path) -> bool:
     return (directory / "experiment.yaml").exists()
+
+
+def _used(directory: Path) -> bool:
+    """Whether it holds more than what a runner makes that was stopped before its first word."""
+    begun = {".lock", "runs", "experiment.yaml.partial"}
+    return any(file.name not in begun for file in directory.iterdir()) or any(directory.glob("runs/*"))
 
 
 def _set_aside(directory: Path) -> Path:
@@ -156,7 +164,7 @@ def _difference(directory: Path, campaign: Campaign) -> str:
     """How the experiment in `directory` differs from `campaign`; '' where there is none or it is the same."""
     file = directory / "experiment.yaml"
     if not file.exists():
-        if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        if directory.exists() and (not directory.is_dir() or _used(directory)):
             return "or something else: it is not empty and has no experiment.yaml"
         return ""
     here = parse(file.read_text(encoding="utf-8"), str(file)).data

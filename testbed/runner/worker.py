@@ -66,6 +66,7 @@ def run(message: dict[str, Any]) -> dict[str, Any]:
             fidelity=build(Fidelity, model_of(Fidelity).model_validate(message["fidelity"])),
         )
         outcome = _backend(message["backend"])(job)
+        write_run(directory, _record(message["record"], outcome, job.cell), outcome.rows, _timing(began))
     except UserError as error:
         return {"status": "user", "message": str(error)}
     except MachineError as error:
@@ -76,7 +77,6 @@ def run(message: dict[str, Any]) -> dict[str, Any]:
         traceback.print_exc()
         sys.stderr.flush()
         return {"status": "failed", "message": f"{type(error).__name__}: {error}; see {directory / LOG}"}
-    write_run(directory, _record(message["record"], outcome, job.cell), outcome.rows, _timing(began))
     status = "valid" if outcome.invalid is None else "invalid"
     return {"status": status, "message": outcome.invalid or ""}
 

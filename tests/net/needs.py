@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import sys
@@ -15,6 +16,7 @@ from testbed.errors import MachineError
 from testbed.net import Lab, check
 from testbed.plan import NetPlan, load_topology, plan_from, with_overrides
 
+KINDS = ("net", "mnt", "pid", "user")
 PROBE = str(Path(__file__).with_name("probe.py"))
 
 
@@ -60,7 +62,10 @@ class Watch:
     """Descriptors of processes, so that their end is seen and no reused pid is mistaken for one of them."""
 
     def __init__(self, pids: Iterable[int]) -> None:
-        self.fds = {pid: os.pidfd_open(pid) for pid in pids}
+        self.fds: dict[int, int] = {}
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):  # it has ended already
+                self.fds[pid] = os.pidfd_open(pid)
 
     def wait_gone(self, within: float = 15.0) -> None:
         deadline = time.monotonic() + within
@@ -70,22 +75,37 @@ class Watch:
             os.close(fd)
 
 
-def namespaces_in_use() -> set[str]:
-    """Every namespace that some process of this machine is in."""
-    found = set()
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdecimal():
-            for kind in ("net", "mnt", "pid", "user"):
-                try:
-                    found.add(str((folder / "ns" / kind).readlink()))
-                except OSError:
-                    continue
-    return found
+class Namespaces:
+    """The namespaces that processes are in and this one is not, by name ("net:[4026532281]"). Held open,
+    since the kernel gives a name that is free to whatever lab begins next, of whoever."""
 
+    def __init__(self, pids: Iterable[int]) -> None:
+        self._held: dict[str, int] = {}
+        for pid in pids:
+            for kind in KINDS:
+                with contextlib.suppress(OSError):  # it has ended already
+                    self._hold(kind, os.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY))
 
-def namespaces_of(pids: Iterable[int]) -> set[str]:
-    found = set()
-    for pid in pids:
-        for kind in ("net", "mnt", "pid"):
-            found.add(str(Path(f"/proc/{pid}/ns/{kind}").readlink()))
-    return found
+    def _hold(self, kind: str, handle: int) -> None:
+        name = f"{kind}:[{os.fstat(handle).st_ino}]"
+        if name in self._held or name == str(Path(f"/proc/self/ns/{kind}").readlink()):
+            os.close(handle)
+        else:
+            self._held[name] = handle
+
+    @property
+    def names(self) -> set[str]:
+        return set(self._held)
+
+    def let_go(self) -> set[str]:
+        """Those that any process of this machine is in; none is held any more."""
+        found = set()
+        for folder in Path("/proc").iterdir():
+            if folder.name.isdecimal():
+                for kind in KINDS:
+                    with contextlib.suppress(OSError):
+                        found.add(str((folder / "ns" / kind).readlink()))
+        found &= self.names
+        while self._held:
+            os.close(self._held.popitem()[1])
+        return found

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
+import select
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from testbed.errors import RunFailed
 from testbed.net import Lab
-from tests.net.needs import Watch, family, lab_only, namespaces_in_use, namespaces_of, probe, two_path
+from tests.net.needs import Namespaces, Watch, family, lab_only, probe, two_path
 
 pytestmark = [pytest.mark.lab, lab_only]
 
@@ -28,37 +32,113 @@ with Lab(plan_from(load_topology("two_path"))) as lab:
 
 
 def _machine() -> dict[str, str]:
-    """What a lab must not touch."""
-    names = ("net/ipv4/ip_forward", "net/ipv4/conf/all/rp_filter", "net/ipv6/conf/all/disable_ipv6")
-    return {name: Path("/proc/sys", name).read_text() for name in names if Path("/proc/sys", name).exists()}
+    """What a lab must not touch: every setting of the network, and of the kernel's that keep still."""
+    found = {}
+    for folder in ("net", "kernel"):
+        for file in (Path("/proc/sys") / folder).rglob("*"):
+            moves = file.parts[-2] in ("random", "pty") or file.name in ("ns_last_pid", "tainted")
+            if not moves and file.is_file():
+                with contextlib.suppress(OSError):  # not to be read, or an interface that has gone
+                    found[str(file)] = file.read_text(errors="replace")
+    return found
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_a_killed_runner_leaves_nothing(number: signal.Signals) -> None:
-    before = _machine()
-    runner = subprocess.Popen(
+def _changed(before: dict[str, str]) -> list[str]:
+    """Interfaces of others come and go meanwhile."""
+    after = _machine()
+    return [name for name in before.keys() & after.keys() if before[name] != after[name]]
+
+
+def _runner(place: Path) -> subprocess.Popen[str]:
+    """`place` takes what is temporary; in its environment it marks every process of the lab."""
+    return subprocess.Popen(
         [sys.executable, "-c", RUNNER],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
+        env={**os.environ, "TMPDIR": str(place)},
     )
-    assert runner.stdout is not None
-    with runner:
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_killed_runner_leaves_nothing(number: signal.Signals, tmp_path: Path) -> None:
+    before = _machine()
+    with _runner(tmp_path) as runner:
+        assert runner.stdout is not None
         assert runner.stdout.readline() == "up\n"
         everyone = family(runner.pid)
-        inside = namespaces_of(everyone) - namespaces_of([os.getpid()])
-        assert len(inside) >= 4 * 2 + 3  # net and mnt of four nodes; net, mnt and pid of the lab
+        inside = Namespaces(everyone)
+        assert len(inside.names) >= 4 * 2 + 3  # net and mnt of four nodes; net, mnt and pid of the lab
         watch = Watch(everyone)
         runner.send_signal(number)
         watch.wait_gone()
-    assert not inside & namespaces_in_use()
+    assert not inside.let_go()
     assert not [
         name
         for name in (file.name for file in Path("/sys/class/net").iterdir())
         if name.startswith(("client-", "r1-", "r2-"))
     ]
-    assert _machine() == before
+    assert not list(tmp_path.iterdir())
+    assert not _changed(before)
+
+
+def _marked(place: Path) -> set[int]:
+    """The processes whose environment names `place`; one that has ended has none."""
+    mark = f"TMPDIR={place}\0".encode()
+    found = set()
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdecimal():
+            with contextlib.suppress(OSError):
+                if mark in (folder / "environ").read_bytes():
+                    found.add(int(folder.name))
+    return found
+
+
+def _launched(runner: subprocess.Popen[str]) -> None:
+    """Until the lab's first process is there."""
+    while not any(
+        b"testbed.net.launch" in command and b"hold" in command
+        for command in map(_command, family(runner.pid))
+    ):
+        assert runner.poll() is None
+
+
+def _command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+@pytest.mark.slow
+def test_kill_9_at_random_moments_leaves_nothing(tmp_path: Path) -> None:
+    seed = random.SystemRandom().getrandbits(32)
+    rng = random.Random(seed)
+    whole = 0.0  # seconds that a lab takes to come up and down again
+    for victim in ("nobody", "runner", "launcher", "anyone"):
+        with _runner(tmp_path) as runner:
+            _launched(runner)
+            began = time.monotonic()
+            assert runner.stdin is not None
+            runner.stdin.close()  # the lab ends by itself, where it comes that far
+            moment = rng.uniform(0, whole) if whole else None
+            watch = Watch([runner.pid])
+            select.select([watch.fds[runner.pid]], [], [], moment)
+            whole = whole or time.monotonic() - began
+            others = sorted(family(runner.pid) - {runner.pid}) or [runner.pid]
+            chosen = {"runner": runner.pid, "launcher": others[0]}
+            if victim != "nobody":
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(chosen.get(victim) or rng.choice(others), signal.SIGKILL)
+            story = f"{victim} killed after {moment} of {whole} s, seed {seed}"
+            try:
+                watch.wait_gone()
+                Watch(_marked(tmp_path)).wait_gone()
+            except AssertionError as error:
+                raise AssertionError(f"{story}: {error}") from None
+        assert not _marked(tmp_path), story
+        assert not list(tmp_path.iterdir()), story
 
 
 def test_the_end_of_process_1_is_an_error_and_leaves_nothing() -> None:
@@ -77,7 +157,11 @@ def _parent(pid: int) -> int:
 def test_labs_side_by_side_do_not_meet() -> None:
     with Lab(two_path(delay="5ms")) as slow:
         with Lab(two_path(delay="0ms")) as fast:
-            assert not namespaces_of([slow.pid("client")]) & namespaces_of([fast.pid("client")])
+            one, other = (Namespaces([lab.pid("client")]) for lab in (slow, fast))
+            assert one.names
+            assert not one.names & other.names
+            assert one.let_go()
+            assert other.let_go()
             assert min(probe(slow, "client", "10.0.1.1", "10.1.1.1", 3)) >= 10
             assert min(probe(fast, "client", "10.0.1.1", "10.1.1.1", 3)) < 10
         assert min(probe(slow, "client", "10.0.2.1", "10.1.2.1", 3)) >= 10  # the other's end is no matter
