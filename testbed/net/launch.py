@@ -1,11 +1,12 @@
-"""`python -m testbed.net.launch LIFE_FD DIRECTORY MODE [temporary]`: a lab's namespaces and their first process.
+"""`python -m testbed.net.launch LIFE_FD DIRECTORY MODE [temporary]`: a lab's namespaces and first process.
 
 Decides a lab's life: three processes stand above everything in it. This one makes the namespaces and waits
 outside. Its child is process 1 inside; it collects orphans and watches LIFE_FD, a pipe whose other end only
 the runner holds: end of file, however the runner went, ends process 1 and with it, by the kernel's hand,
 everything in the lab. Its child in turn is the lab (lab.py). MODE is `run`, `shell`, or a
 question: `check` (which namespaces are to be had), `netem` (has the kernel that as well). A temporary
-DIRECTORY is removed where the runner, whose it is, is gone. Knows nothing of networks. Read first: pid_namespaces(7), on what happens when process 1 ends.
+DIRECTORY is removed where the runner, whose it is, is gone. Knows nothing of networks.
+Read first: pid_namespaces(7), on what happens when process 1 ends.
 """
 
 from __future__ import annotations

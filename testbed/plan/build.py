@@ -44,7 +44,10 @@ def _plan_from(topo: Topo, name: str, parameters: Mapping[str, object] | None) -
     nodes = _nodes(topo)
     links = _links(topo, nodes)
     plan = NetPlan(name, nodes, links, (), routes_for(nodes, links), dict(parameters))
-    return replace(plan, paths=_paths(plan, _path_names(topo)))
+    paths = _paths(plan, _path_names(topo))
+    if not paths:
+        raise UserError("no path joins a client to a server: both need an address of one family on a link")
+    return replace(plan, paths=paths)
 
 
 def _nodes(topo: Topo) -> tuple[NodePlan, ...]:

@@ -1,7 +1,8 @@
 """Who sends a packet where: routes for every node of a plan.
 
 Decides the routing of all ways of running alike. A host sends from each of its addresses through the router
-on that address's own link (a policy rule per source), so that a path is what its name says. Routers, and
+on that address's own link, or straight to the host at its other end (a policy rule per source), so that a path
+is what its name says. Routers, and
 hosts whose packet names no source, reach a host's address by the fewest hops, through the link that carries
 the address where they can and otherwise through any link of that host, since hosts accept packets for all
 their addresses on all their interfaces. Hosts never forward. Knows nothing of shaping.
@@ -25,32 +26,49 @@ def routes_for(nodes: Sequence[NodePlan], links: Sequence[LinkPlan]) -> tuple[Ro
     routes: list[RoutePlan] = []
     for node in nodes:
         if node.role != "router":
-            routes.extend(_source_routes(node.name, roles, sides[node.name]))
+            routes.extend(_source_routes(node.name, roles, sides))
         routes.extend(_nearest_routes(node.name, roles, sides))
     return tuple(routes)
 
 
 def _source_routes(
-    name: str, roles: Mapping[str, str], sides: Sequence[tuple[InterfacePlan, InterfacePlan]]
+    name: str, roles: Mapping[str, str], sides: Mapping[str, Sequence[tuple[InterfacePlan, InterfacePlan]]]
 ) -> list[RoutePlan]:
     routes: list[RoutePlan] = []
     defaults: set[int] = set()  # IP versions that have one
-    for mine, far in sides:
-        if roles[far.node] != "router":
-            continue
+    for mine, far in sides[name]:
         for text in mine.addresses:
             own = ipaddress.ip_interface(text)
             via = _in_network(far, own.network)
             if via is None:
                 continue
-            everything = "0.0.0.0/0" if own.version == 4 else "::/0"
             source = str(own.ip)
             routes.append(RoutePlan(name, str(own.network), None, mine.name, source))
+            if roles[far.node] != "router":
+                routes.extend(
+                    RoutePlan(name, destination, via, mine.name, source)
+                    for destination in _further(sides[far.node], own.network)
+                )
+                continue
+            everything = "0.0.0.0/0" if own.version == 4 else "::/0"
             routes.append(RoutePlan(name, everything, via, mine.name, source))
             if own.version not in defaults:
                 defaults.add(own.version)
                 routes.append(RoutePlan(name, everything, via, mine.name))
     return routes
+
+
+def _further(
+    sides: Sequence[tuple[InterfacePlan, InterfacePlan]],
+    network: ipaddress.IPv4Network | ipaddress.IPv6Network,
+) -> list[str]:
+    """A host's addresses of this family outside the network, as destinations."""
+    addresses = [ipaddress.ip_address(text) for end, _ in sides for text in end.hosts]
+    return [
+        f"{address}/{address.max_prefixlen}"
+        for address in addresses
+        if address.version == network.version and address not in network
+    ]
 
 
 def _nearest_routes(

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from testbed.net import Lab
-from tests.net.needs import PROBE, Watch, family, lab_only, two_path
+from tests.net.needs import PROBE, Watch, family, lab_only
 
 pytestmark = [pytest.mark.lab, lab_only]
 
@@ -162,14 +162,3 @@ def test_a_script_loses_no_line(tmp_path: Path) -> None:
     wanted = ["one", "two 1", "three"]
     assert [line for line in done.stderr.splitlines() if line in wanted] == wanted
     assert "Invalid value for '--port'" in done.stderr  # `(testbed server` is a command, not an address
-
-
-def test_plain_mininet_runs_the_topology_file() -> None:
-    with Lab(two_path()) as lab:  # a safe place: what mn does to a machine, it does to this lab
-        mn = [str(Path(sys.executable).with_name("mn")), "--custom", str(ROOT / "topologies" / "two_path.py")]
-        done = lab.run(
-            "r1", [*mn, "--topo", "two_path,bw=5", "--controller", "none", "--test", "none"], timeout=120
-        )
-    assert done.returncode == 0, done.stderr
-    assert "client r1 r2 server" in done.stdout + done.stderr
-    assert "(client, r1) (client, r2) (r1, server) (r2, server)" in done.stdout + done.stderr

@@ -155,6 +155,12 @@ def test_what_is_no_network_for_an_experiment() -> None:
         topo.addLink("client", "r")
         topo.addLink("server", "q")
 
+    def unplugged(topo: Any) -> None:
+        topo.addHost("client")
+        topo.addHost("server")
+        topo.addHost("r", role="router")
+        topo.addLink("client", "r")
+
     def odd(topo: Any) -> None:
         topo.addHost("client", role="boss")
 
@@ -167,6 +173,7 @@ def test_what_is_no_network_for_an_experiment() -> None:
         (switched, "switches are not supported.*role='router'"),
         (lonely, "no node is a server"),
         (apart, "path 1: no route from client"),
+        (unplugged, "no path joins a client to a server"),
         (odd, "role 'boss' is unknown; there are client, server, router, host"),
         (long, "more than 15 letters"),
     ):
