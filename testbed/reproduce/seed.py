@@ -17,6 +17,10 @@ PIGGYBACK = Campaign("piggyback", "seed/piggyback.yaml", quick_sets=FEW_LOSSES)
 OVERTAKING = Campaign(
     "overtaking", "seed/overtaking.yaml", quick_sets=("vary.paths.*.reorder.up=[0, 5, 20]",)
 )
+FEATURES = Campaign("features", "seed/features.yaml", nets=("sim",), connections={}, quick={})
+FEATURES_LINUX = Campaign(
+    "features_linux", "seed/features_linux.yaml", nets=("mininet",), connections={}, quick={}, linux=True
+)
 OPTIONS = Campaign("options", "seed/options.yaml", nets=("sim",), connections={}, quick={})
 
 SLIDES = (
@@ -47,5 +51,12 @@ SLIDES = (
         "What is won when the key no longer travels in the SYN?",
         "testbed.figures.seed.option_space:section",
         (OPTIONS,),
+    ),
+    Slide(
+        "features",
+        "Inclusion into RFC 6824bis",
+        "What of the draft is in RFC 8684, and does Linux do it?",
+        "testbed.figures.seed.features:section",
+        (FEATURES, FEATURES_LINUX),
     ),
 )

@@ -19,7 +19,7 @@ from testbed.runner import load_experiment
 
 CAMPAIGNS, MEASUREMENTS = "campaigns", "measurements"
 SAMPLES = "samples"
-SECONDS_PER_RUN = {"sim": 0.4, "mininet": 8.0}  # to begin and end one
+SECONDS_PER_RUN = {"sim": 0.1, "mininet": 2.0}  # to begin and end one, beside those that run meanwhile
 SIMULATED_PER_SECOND = 600  # connections
 LAB_PER_SECOND = 120  # connections, all labs together
 MEASURED_PER_SECOND = 20_000
