@@ -1,7 +1,7 @@
 """What has been run -> what sections are drawn from: results, measurements, ladders, and links to ladders.
 
-Decides which captured connections get a ladder in the page: each connection of the campaign "ladders", and of
-a campaign with samples the first connection of each outcome in each cell. Must not know how a section looks.
+Decides which captured connections get a ladder in the page: the last of each row of the campaign "ladders" (what
+comes before it makes it possible), and of a campaign with samples the first of each outcome in each cell. Must not know how a section looks.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def material(
         results[step.key] = load(home)
         if step.campaign.name == LADDERS.name:
             ladders = {
-                record["factors"]["case"]: _first(path, record) for path, record in finished_runs(home)
+                record["factors"]["case"]: _last(path, record) for path, record in finished_runs(home)
             }
     return Material(results, done.missing, measured, ladders, links), samples
 
@@ -70,9 +70,9 @@ def _captured(path: Path, record: dict[str, Any]) -> list[Connection]:
     return connections(read_capture(*files).packets) if files else []
 
 
-def _first(path: Path, record: dict[str, Any]) -> str:
+def _last(path: Path, record: dict[str, Any]) -> str:
     found = _captured(path, record)
-    return ladder_svg(found[0]) if found else ""
+    return ladder_svg(found[-1]) if found else ""
 
 
 def _samples(campaign: str, home: Path, back: str) -> Iterator[Sample]:

@@ -59,5 +59,5 @@ class Slide:
     measurements: tuple[Measurement, ...] = ()
 
 
-# One captured connection a row; its ladder is Material.ladders[row].
+# Captured; the ladder of the last connection of a row is Material.ladders[row].
 LADDERS = Campaign("ladders", "seed/ladders.yaml", nets=("sim",), connections={}, quick={})
