@@ -46,9 +46,7 @@ def material(
             continue
         results[step.key] = load(home)
         if step.campaign.name == LADDERS.name:
-            ladders = {
-                record["factors"]["case"]: _last(path, record) for path, record in finished_runs(home)
-            }
+            ladders = {record["factors"]["case"]: _last(path, record) for path, record in finished_runs(home)}
     return Material(results, done.missing, measured, ladders, links), samples
 
 
