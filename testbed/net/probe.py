@@ -1,8 +1,8 @@
 """`python -S probe.py LOCAL,REMOTE ...`: packets through links of a lab, from node to node, on command.
 
 Decides how a packet is timed: it carries when it was sent, the kernel writes down when it came, so that a
-late reader changes nothing. A line of JSON on standard input, `{"sends": [[link, at, gap, count, size]]}` (times
-in ns from now on), is answered by `sent` when all of it is; `{"end": ns}`, by what has come over each
+late reader changes nothing. A line of JSON on standard input, `{"sends": [[link, at, gap, count, size]]}`
+(times in ns from now on), is answered by `sent` when all of it is; `{"end": ns}`, by what has come over each
 link until then: `[number, size, sent, came]`. A busy machine may hold up either end for long: so both are to
 have sent before either is told to end. A file by itself, without the package around it, since it starts ten
 times faster so. What to send, and what the answers mean, is calibrate.py's.

@@ -1,11 +1,11 @@
 """Who sends a packet where: routes for every node of a plan.
 
 Decides the routing of all ways of running alike. A host sends from each of its addresses through the router
-on that address's own link, or straight to the host at its other end (a policy rule per source), so that a path
-is what its name says. Routers, and
-hosts whose packet names no source, reach a host's address by the fewest hops, through the link that carries
-the address where they can and otherwise through any link of that host, since hosts accept packets for all
-their addresses on all their interfaces. Hosts never forward. Knows nothing of shaping.
+on that address's own link, or straight to the host at its other end (a policy rule per source), so that a
+path is what its name says. Routers, and hosts whose packet names no source, reach a host's address by the
+fewest hops, through the link that carries the address where they can and otherwise through any link of that
+host, since hosts accept packets for all their addresses on all their interfaces. Hosts never forward. Knows
+nothing of shaping.
 """
 
 from __future__ import annotations

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any
 
-from testbed.errors import UserError
 from testbed.linux.settings import refusals
 from testbed.mptcp.config import ClientConfig, ServerConfig
 from testbed.plan import Hop, NetPlan, load_topology, plan_from, with_overrides

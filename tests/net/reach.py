@@ -1,5 +1,5 @@
-"""Run inside a node: an echo request, three if need be, from each SOURCE to its DESTINATION. Prints those that
-get no answer, one a line, and those whose requests leave by another interface than INTERFACE, with its name.
+"""Run inside a node: an echo request, three if need be, from each SOURCE to its DESTINATION. Prints
+those that get no answer, one a line, and those whose requests leave by another interface than INTERFACE.
 
 python reach.py SOURCE DESTINATION INTERFACE [SOURCE DESTINATION INTERFACE ...]
 """

@@ -1,5 +1,5 @@
-"""In a lab of every topology each host reaches every address of every other from each of its own, by echo, over the
-interface that its own address names; and plain Mininet starts each as it stands."""
+"""In a lab of every topology each host reaches every address of every other from each of its own, by echo,
+over the interface that its own address names; and plain Mininet starts each as it stands."""
 
 from __future__ import annotations
 

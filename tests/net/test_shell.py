@@ -1,4 +1,4 @@
-"""Mininet's prompt on a running lab, as a user at a terminal has it; and plain Mininet with our topology."""
+"""Mininet's prompt on a running lab, as a user at a terminal has it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from testbed.net import Lab
 from tests.net.needs import PROBE, Watch, family, lab_only
 
 pytestmark = [pytest.mark.lab, lab_only]
 
-ROOT = Path(__file__).resolve().parents[2]
 SHELL = """
 from testbed.net import shell
 from testbed.plan import load_topology, plan_from
