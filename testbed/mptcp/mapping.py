@@ -75,6 +75,14 @@ class MappingTable:
         """Where the mappings that are kept begin in the data."""
         return {one.data for one in self._mappings}
 
+    def data_from(self, ssn: int) -> list[tuple[int, int]]:
+        """The data (start, end) of what is kept from this subflow offset on, mapping by mapping."""
+        found = []
+        for one in self._mappings[max(bisect_right(self._starts, ssn) - 1, 0) :]:
+            if one.length is not None and one.ssn + one.length > ssn:
+                found.append((one.data_at(max(one.ssn, ssn)), one.data + one.length))
+        return found
+
     def add(self, mapping: Mapping) -> bool:
         """False when it contradicts what is known: mappings are immutable (RFC 8684 §3.3.1).
 

@@ -191,6 +191,11 @@ class RangeSet:
             start, end = min(start, ranges[first][0]), max(end, ranges[last - 1][1])
         ranges[first:last] = [(start, end)]
 
+    def past(self, offset: int) -> int:
+        """The first offset from this one on that is not in the set."""
+        index = bisect_right(self.ranges, offset, key=lambda one: one[0]) - 1
+        return max(offset, self.ranges[index][1]) if index >= 0 else offset
+
     def drop_below(self, offset: int) -> None:
         ranges = self.ranges
         while ranges and ranges[0][1] <= offset:

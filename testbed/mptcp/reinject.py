@@ -1,8 +1,8 @@
 """Data that has to be sent once more, on another subflow or again on the same.
 
 Decides when: a subflow's retransmission timer fired, a subflow died (connection.py), the connection's own
-timer fired because a subflow acknowledged what was never DATA_ACKed, or the receive window is full and a
-slow subflow holds its left edge. How it is mapped again is assign.py's.
+timer fired because a subflow acknowledged what was never DATA_ACKed, the receive window is full and a slow
+subflow holds its left edge, or an idle subflow would bring it sooner. How it is mapped again is assign.py's.
 Read first: RFC 8684 §3.3.6; Raiciu et al., "How Hard Can It Be?" (NSDI 2012) §4.2.
 """
 
@@ -101,18 +101,32 @@ def holder_of_left_edge(conn: Connection, than: Subflow) -> Subflow | None:
 
 def late_elsewhere(conn: Connection, than: Subflow, now: int) -> list[tuple[int, int]]:
     """Data that other subflows carry and whose acknowledgement would come sooner if `than` sent it now, in
-    order; none twice. What is overdue is its own subflow's business."""
-    soon = now + _latest_rtt(than)
+    order; none twice. What is overdue there has arrived, or waits for a repair that is late."""
+    patience = _latest_rtt(than)
     found = []
     for sub in conn.subflows:
         rtt = _latest_rtt(sub)
-        if sub is than or rtt <= soon - now:
+        if sub is than or rtt <= patience:
             continue
-        for start, end, at in sub.carrying:
-            start = max(start, than.overtook, conn.sender.una)
-            if start < end and at + rtt > soon and not than.carries(start):
+        since = now + patience - rtt  # what left later than this comes later than a copy
+        late = [(start, end) for start, end, at in sub.carrying if at > since]
+        for start, end in (*late, *_behind_a_hole(sub, now, since + patience // 2)):
+            start = than.copied.past(max(start, conn.sender.una))
+            if start < end and not than.carries(start):
                 found.append((start, end))
     return sorted(found)
+
+
+def _behind_a_hole(sub: Subflow, now: int, since: int) -> list[tuple[int, int]]:
+    """Data from the first byte on that was lost on this subflow and is sent there again later than `since`: all
+    that came behind it waits for it, as a subflow's bytes go up in their order."""
+    board = sub.tcb.board
+    if not (board.lost or board.resent):
+        return []
+    for one in board.ranges:
+        if (one.lost and now > since) or (one.again and not one.sacked and one.at > since):
+            return sub.send_mappings.data_from(one.start)
+    return []
 
 
 def _latest_rtt(sub: Subflow) -> int:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from testbed.mptcp.mapping import Mapping, MappingTable
-from testbed.mptcp.ranges import SendBuffer, most_pieces
+from testbed.mptcp.ranges import RangeSet, SendBuffer, most_pieces
 from testbed.mptcp.reasons import Reason
 from testbed.mptcp.report import SubflowReport
 from testbed.mptcp.tcp.state import SYNCHRONIZED, State
@@ -52,6 +52,7 @@ class Subflow:
         "carrying",
         "closed_because",
         "confirmed",
+        "copied",
         "cursor",
         "index",
         "initiated",
@@ -59,7 +60,6 @@ class Subflow:
         "leaving",
         "local_id",
         "opened",
-        "overtook",
         "penalized_at",
         "pending",
         "plain_syn",
@@ -91,7 +91,7 @@ class Subflow:
         self.receive_mappings = MappingTable(most_pieces(tcb.config.receive_buffer))
         self.pending = SendBuffer(1)  # in order on the subflow, not yet mapped
         self.carrying: deque[Carried] = deque()  # data sent on it, not DATA_ACKed
-        self.overtook = 1  # what slower subflows carry was looked at up to here
+        self.copied = RangeSet()  # data of slower subflows that it has sent as well
         self.cursor = 1  # how far this subflow has come in a redundant schedule
         self.confirmed = False  # a DATA_ACK came on it
         self.acknowledged = False  # and acknowledged data of ours: options pass both ways (RFC 8684 §3.7)
@@ -135,6 +135,7 @@ class Subflow:
         carrying = self.carrying
         while carrying and carrying[0].end <= una:
             carrying.popleft()
+        self.copied.drop_below(una)
 
     def forget_repeated(self, end: int) -> None:
         """Data up to `end` is mapped once more. What has arrived here is no longer this subflow's to answer

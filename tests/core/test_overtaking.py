@@ -8,7 +8,8 @@ from testbed.mptcp.config import MptcpConfig, TcpConfig
 from testbed.mptcp.option_space import frame_room, payload_room
 from testbed.mptcp.reinject import penalize
 from testbed.mptcp.tcp.recovery import Phase
-from tests.core.multipath import link, links, multipath, open_subflows
+from testbed.mptcp.wire import Segment
+from tests.core.multipath import CLIENT, link, links, multipath, open_subflows
 from tests.pair import MILLISECOND, SECOND, Pair
 
 MEGABYTE = 1_000_000
@@ -49,6 +50,29 @@ def test_the_end_does_not_wait_for_the_slow_path() -> None:
     helped, waiting = (seconds(pair_of(help_, buffer), close=True) for help_ in (True, False))
     assert helped < 1.6
     assert waiting > helped + 0.5
+
+
+def test_the_end_does_not_wait_for_a_repair_on_the_slow_path() -> None:
+    """What arrived there behind the hole waits for it, as a subflow's bytes go up in their order: all of it
+    goes on the fast path as well."""
+    buffer = 2 * len(PATTERN)
+    tcp = TcpConfig(send_buffer=buffer, receive_buffer=buffer)
+    pair = multipath(
+        links=links(link(50, 10), link(1, 200, queue=20)), client={"tcp": tcp}, server={"tcp": tcp}
+    )
+    open_subflows(pair)
+    began = pair.now
+    lost: list[int] = []
+
+    def lose(way: str, number: int, segment: Segment) -> bool:
+        """One segment of the slow path, half a second before the end."""
+        if not lost and segment.payload and segment.src == CLIENT[1] and pair.now > began + 900 * MILLISECOND:
+            lost.append(number)
+        return number in lost
+
+    pair.lose = lose
+    assert seconds(pair, close=True) < 1.5
+    assert lost
 
 
 @pytest.mark.parametrize("rates", [(15, 3), (50, 1)])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from testbed.mptcp.ranges import GATHERED, SMALL, SendBuffer
+from testbed.mptcp.ranges import GATHERED, SMALL, RangeSet, SendBuffer
 
 SIZES = st.one_of(st.integers(0, 40), st.integers(SMALL - 2, SMALL + 2), st.integers(0, 3 * GATHERED))
 STEPS = st.lists(st.tuples(st.sampled_from(("append", "read", "free")), SIZES, SIZES), max_size=40)
@@ -64,3 +66,29 @@ def test_single_bytes_are_gathered() -> None:
     for _ in range(2 * GATHERED):
         buffer.append(b"x")
     assert len(buffer._pieces) <= 3
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(("add", "add", "drop", "take")), st.integers(0, 30), st.integers(0, 30)),
+        max_size=30,
+    ),
+    st.integers(0, 40),
+)
+def test_ranges_like_a_set_of_offsets(steps: list[tuple[str, int, int]], asked: int) -> None:
+    ranges, offsets = RangeSet(), set[int]()
+    for what, a, b in steps:
+        if what == "add":
+            ranges.add(a, b)
+            offsets |= set(range(a, b))
+        elif what == "drop":
+            ranges.drop_below(a)
+            offsets = {one for one in offsets if one >= a}
+        elif ranges:
+            start, end = ranges.take(1 + b)
+            assert start == min(offsets)
+            assert end - start <= 1 + b
+            offsets -= set(range(start, end))
+        assert {one for start, end in ranges.ranges for one in range(start, end)} == offsets
+        assert all(one[1] < two[0] for one, two in pairwise(ranges.ranges))
+    assert ranges.past(asked) == next(one for one in range(asked, 99) if one not in offsets)
