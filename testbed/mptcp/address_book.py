@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from testbed.mptcp.config import SECOND
 
-ECHO_TIMEOUT = SECOND  # first wait for an echo; doubled each time (RFC 8684 §3.4.1 leaves it open)
+ECHO_TIMEOUT = 2 * SECOND  # first wait for an echo; doubled each time (RFC 8684 §3.4.1 leaves it open)
 ANNOUNCEMENTS = 3  # of one address, the first included
 SETTLE_RTOS = 2  # how long a peer may take to announce its addresses
 MOST_KNOWN = 256  # IDs are one byte: there cannot be more
@@ -63,7 +63,7 @@ class AddressBook:
         ]
         for _, one in ready:
             one.times += 1
-            one.at = now + (ECHO_TIMEOUT << one.times) if one.times < ANNOUNCEMENTS else None
+            one.at = now + (ECHO_TIMEOUT << one.times - 1) if one.times < ANNOUNCEMENTS else None
         return ready
 
     def deadline(self) -> int | None:

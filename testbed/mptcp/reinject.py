@@ -118,7 +118,7 @@ def late_elsewhere(conn: Connection, than: Subflow, now: int) -> list[tuple[int,
 
 
 def _behind_a_hole(sub: Subflow, now: int, since: int) -> list[tuple[int, int]]:
-    """Data from the first byte on that was lost on this subflow and is sent there again later than `since`: all
+    """Data from the first byte on that was lost on this subflow and goes there again later than `since`: all
     that came behind it waits for it, as a subflow's bytes go up in their order."""
     board = sub.tcb.board
     if not (board.lost or board.resent):

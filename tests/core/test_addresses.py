@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -71,7 +72,8 @@ def test_without_any_echo_it_gives_up() -> None:
     pair.establish()
     transfer(pair, b"x")
     pair.run(until=pair.now + 60 * SECOND)
-    assert len(announcements(pair, "down")) == 3
+    said = [one.time for one in pair.crossings if one.way == "down" and has(one.segment, AddAddr)]
+    assert [then - before for before, then in pairwise(said)] == [2 * SECOND, 4 * SECOND]
     transfer(pair, bytes(10_000))
 
 
