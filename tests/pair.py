@@ -10,10 +10,10 @@
     assert pair.client.closed().verdict is Verdict.FALLBACK
 
 `up` and `down` are LinkParams, or just exact drop rules; `links` has those of a (source, destination)
-that are not the rest's. `lose(way, n, segment)` takes packets by any
-other rule ("up" or "down", n-th packet of that way from 1); `rewrite(way, n, segment)` is a middlebox.
-Every segment goes through its bytes. When a test fails, conftest prints the packet ladder of each Pair
-that it made.
+that are not the rest's. `lose(way, n, segment)` takes packets by any other rule ("up" or "down", n-th packet
+of that way from 1); `rewrite(way, n, segment)` is a middlebox. With `cut` the network cuts large frames into
+the packets that they stand for, each with a fate of its own. Every segment goes through its bytes. When a
+test fails, conftest prints the packet ladder of each Pair that it made.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ from testbed.mptcp.events import (
 from testbed.mptcp.reasons import Reason
 from testbed.mptcp.report import ConnectionReport
 from testbed.mptcp.wire import ACK, SYN, Segment, decode, encode
+from testbed.mptcp.wire.offload import parts
 
 MILLISECOND = 1_000_000
 SECOND = 1_000_000_000
@@ -184,6 +185,7 @@ class Pair:
         rewrite: Callable[[str, int, Segment], Segment] | None = None,
         seed: int = 1,
         through_bytes: bool = True,
+        cut: bool = False,
         client_addresses: tuple[bytes, ...] = (bytes((10, 0, 1, 1)),),
         server_addresses: tuple[bytes, ...] = (bytes((10, 0, 2, 1)),),
         start: int = 1_000 * SECOND,
@@ -198,6 +200,7 @@ class Pair:
         self.lose = lose
         self.rewrite = rewrite
         self.through_bytes = through_bytes
+        self.cut = cut
         self.params = {
             "up": up if isinstance(up, LinkParams) else LinkParams(delay=delay, drops=tuple(up)),
             "down": down if isinstance(down, LinkParams) else LinkParams(delay=delay, drops=tuple(down)),
@@ -312,7 +315,8 @@ class Pair:
         side.take_events()
         before = len(self.crossings)
         while (segment := side.endpoint.poll_transmit(self.now)) is not None:
-            self._transmit(segment)
+            for part in parts(segment) if self.cut else (segment,):
+                self._transmit(part)
             assert len(self.crossings) - before < MOST_SEGMENTS, f"{side.name} never has enough of sending"
         side.take_events()
         side.armed = side.endpoint.poll_timeout()

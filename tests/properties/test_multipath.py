@@ -132,6 +132,7 @@ class Watch:
     outages=outages,
     actions=actions,
     sizes=st.tuples(st.sampled_from([0, 300, 200_000]), st.sampled_from([0, 1, 300_000])),
+    cut=st.booleans(),
     seed=st.integers(0, 1_000_000),
 )
 def test_streams_survive_what_paths_do(
@@ -143,9 +144,10 @@ def test_streams_survive_what_paths_do(
     outages: list[tuple[int, int, int, str]],
     actions: list[tuple[int, str, str, int]],
     sizes: tuple[int, int],
+    cut: bool,
     seed: int,
 ) -> None:
-    pair = connected_by(paths, profile, cookies, tcp, mptcp, seed)
+    pair = connected_by(paths, profile, cookies, tcp, mptcp, seed, cut)
     request, response = BLOCK[: sizes[0]], BLOCK[1 : sizes[1] + 1]
     watch = Watch(pair, {"up": request, "down": response})
 
@@ -161,7 +163,9 @@ def connected_by(
     tcp: tuple[TcpConfig, TcpConfig],
     mptcp: tuple[MptcpConfig, MptcpConfig],
     seed: int,
+    cut: bool = True,
 ) -> Pair:
+    """`cut`: large frames are cut on the way, and partly lost."""
     count = len(paths)
     return Pair(
         client=ClientConfig(profile=profile, tcp=tcp[0], mptcp=mptcp[0]),
@@ -170,6 +174,7 @@ def connected_by(
         server_addresses=SERVER[:count],
         links=links(*paths),
         seed=seed,
+        cut=cut,
     )
 
 
