@@ -87,5 +87,5 @@ def mininet(job: Job) -> RunOutcome:
 def _longest(hosts: tuple[HostSpec, ...]) -> float:
     """Seconds after which a run cannot end well any more."""
     client = next(host for host in hosts if host.role == "client" and not host.background)
-    arrivals = client.connections / client.workload.arrivals if client.workload.type == "request" else 0.0
+    arrivals = client.connections / client.workload.arrivals if client.workload.type != "bulk" else 0.0
     return 2 * arrivals + (client.workload.start + client.workload.timeout) / SECOND + MARGIN

@@ -32,6 +32,7 @@ from testbed.workloads import Workload
 
 LABS_PER_CORE = {
     "request": 2.5,  # most of a lab's time is waiting: for arrivals, delays and retransmission timers
+    "http": 2.5,
     "bulk": 0.5,  # its figures are those of a core that had time
 }
 

@@ -231,7 +231,7 @@ def _validate(
             problems.add(path, text)
     except UserError as error:
         text = str(error)
-        key = next((key for key in links if text.startswith(key)), "topology")
+        key = next((key for key in (*links, "workload") if text.startswith(key)), "topology")
         problems.add((key,), text.removeprefix(f"{key}: "))
     return None if problems.lines else made
 

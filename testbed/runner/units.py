@@ -23,11 +23,11 @@ from testbed.mptcp.paths import (
     parse_endpoint,
     parse_limits,
 )
+from testbed.units import SIZES
 from testbed.workloads.spec import MOST_SYN_RATE
 
 _NUMBER = re.compile(r"\s*([-+]?[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)\s*(.*?)\s*$")
 
-SIZES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 DURATIONS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "min": 60 * 10**9}
 
 

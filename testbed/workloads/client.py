@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 
 class RequestClient:
-    """`request` and `bulk` differ in their arrivals only. Connection i has local port FIRST_EPHEMERAL + i."""
+    """`request` and `bulk` differ in their arrivals only, `http` in what is said. Connection i has local port
+    FIRST_EPHEMERAL + i."""
 
     def __init__(self, spec: HostSpec, rng: random.Random) -> None:
         assert spec.client is not None, "HostSpec has checked it"
@@ -51,7 +52,7 @@ class RequestClient:
         self.handle_timeout(now, endpoint)
 
     def _gap(self) -> int:
-        if self._workload.type != "request":
+        if self._workload.type == "bulk":
             return 0
         return int(self._rng.expovariate(self._workload.arrivals) * SECOND)
 
@@ -84,21 +85,28 @@ class RequestClient:
         self._opened += 1
         local = (self._local, FIRST_EPHEMERAL + index)
         number = endpoint.connect(now, local, self._remote, self._config)
-        workload = self._workload
-        transfer = Transfer(number, index, now, workload.response)
-        transfer.outgoing = Payload(REQUEST, index, workload.request)
-        transfer.incoming = Payload(RESPONSE, index_seen(index, workload.request), workload.response)
+        transfer = Transfer(number, index, now, self._workload.response)
+        self._prepare(transfer)
         if self._config.fast_open:
             transfer.push(now, endpoint)  # the SYN is to carry it
         self._open[number] = transfer
         self._deadlines.add(now, number)
+
+    def _prepare(self, transfer: Transfer) -> None:
+        """What is to go and to come."""
+        workload, index = self._workload, transfer.index
+        transfer.outgoing = Payload(REQUEST, index, workload.request)
+        transfer.incoming = Payload(RESPONSE, index_seen(index, workload.request), workload.response)
+
+    def _take(self, now: int, endpoint: Endpoint, transfer: Transfer, data: bytes) -> None:
+        transfer.check(now, data)
 
     def handle_event(self, now: int, endpoint: Endpoint, event: Event) -> None:
         transfer = self._open.get(event.connection)
         if transfer is None:
             return
         if isinstance(event, DataArrived):
-            transfer.check(now, endpoint.receive(now, event.connection))
+            self._take(now, endpoint, transfer, endpoint.receive(now, event.connection))
         elif isinstance(event, Connected):
             transfer.connected = now
             transfer.push(now, endpoint)
@@ -109,12 +117,15 @@ class RequestClient:
             transfer.close(now, endpoint)
             return
         elif isinstance(event, Closed):
-            del self._open[event.connection]
+            self._forget(transfer)
             self._rows.append(transfer.row(self._spec.name, endpoint, event, now))
             endpoint.forget(event.connection)
             return
         if transfer.all_sent and transfer.all_received:
             transfer.close(now, endpoint)
+
+    def _forget(self, transfer: Transfer) -> None:
+        del self._open[transfer.number]
 
     def rows(self, endpoint: Endpoint) -> list[Row]:
         """In the order of opening; those still open as they stand."""

@@ -19,6 +19,7 @@ from testbed.workloads.outcome import Row
 from testbed.workloads.server import RequestServer
 from testbed.workloads.spec import FIRST_EPHEMERAL, LAST_EPHEMERAL, HostSpec, packed
 from testbed.workloads.traffic import Sink
+from testbed.workloads.web import HttpClient, HttpServer
 
 if TYPE_CHECKING:
     from testbed.mptcp.context import TraceRecord
@@ -46,10 +47,12 @@ class Application(Protocol):
 
 CLIENTS: dict[str, Callable[[HostSpec, random.Random], Application]] = {
     "request": RequestClient,
+    "http": HttpClient,
     "bulk": RequestClient,
 }
 SERVERS: dict[str, Callable[[HostSpec], Application]] = {
     "request": RequestServer,
+    "http": HttpServer,
     "bulk": RequestServer,
 }
 

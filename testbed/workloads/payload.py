@@ -18,6 +18,7 @@ _STRIDE = 7_919  # a prime as well: starts of neighbouring connections lie apart
 
 REQUEST = "request"
 RESPONSE = "response"
+PATTERN = "pattern"  # the one stream that clients by hand send and sources give: both ends know it
 
 
 @functools.cache
@@ -59,6 +60,34 @@ class Payload:
             if self.slice(at + offset, len(part)) != part:
                 return False
         return True
+
+
+class Headed:
+    """The stream of `head` and then a payload, if there is one."""
+
+    __slots__ = ("body", "head", "length")
+
+    def __init__(self, head: bytes, body: Payload | None = None) -> None:
+        self.head = head
+        self.body = body
+        self.length = len(head) + (body.length if body is not None else 0)
+
+    def slice(self, at: int, most: int = LONGEST_SLICE) -> bytes:
+        """As a payload's; what is left of the head comes alone."""
+        left = self.head[at : at + most]
+        if left or self.body is None:
+            return left
+        return self.body.slice(at - len(self.head), most)
+
+    def matches(self, at: int, data: bytes) -> bool:
+        """Whether `data` is what stands at `at`. Bytes past the end match nothing."""
+        head = self.head[at : at + len(data)]
+        rest = data[len(head) :]
+        if not data.startswith(head):
+            return False
+        return not rest or (
+            self.body is not None and self.body.matches(at + len(head) - len(self.head), rest)
+        )
 
 
 def index_of(head: bytes) -> int:

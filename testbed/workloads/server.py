@@ -80,8 +80,7 @@ class RequestServer:
         elif isinstance(event, PeerFinished):
             transfer.peer_finished = True
         elif isinstance(event, Closed):
-            del self._open[number]
-            self._heads.pop(number, None)
+            self._forget(transfer)
             self._rows.append(transfer.row(self._spec.name, endpoint, event, now))
             endpoint.forget(number)
             return
@@ -112,6 +111,10 @@ class RequestServer:
             index = index_of(transfer.incoming.slice(0, INDEX_BYTES)) if self._workload.request else 0
             transfer.outgoing = Payload(RESPONSE, index, self._workload.response)
             transfer.push(now, endpoint)
+
+    def _forget(self, transfer: Transfer) -> None:
+        del self._open[transfer.number]
+        self._heads.pop(transfer.number, None)
 
     def rows(self, endpoint: Endpoint) -> list[Row]:
         """In the order of acceptance; those still open as they stand."""

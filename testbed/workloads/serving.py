@@ -2,7 +2,7 @@
 
 Decides the bytes of each service, and when a connection is finished: a service says what it wants to read
 and what it has to send; one application moves the bytes for all of them, never holding more than the
-service asked for. Knows nothing of handshakes. Read first: RFC 9112 §2-§3 for http.
+service asked for. Knows nothing of handshakes. Read first: http.py for http.
 """
 
 from __future__ import annotations
@@ -12,17 +12,16 @@ from typing import TYPE_CHECKING, Protocol
 
 from testbed.mptcp.config import ServerConfig
 from testbed.mptcp.events import Accepted, Closed, Event, PeerFinished
+from testbed.workloads.http import MOST_HEAD, ServerSide
 from testbed.workloads.outcome import Row
-from testbed.workloads.payload import Payload
+from testbed.workloads.payload import PATTERN, Headed, Payload
 from testbed.workloads.transfer import Transfer
 
 if TYPE_CHECKING:
     from testbed.mptcp.endpoint import Endpoint
 
 ENDLESS = 1 << 60
-PATTERN = "pattern"  # the one stream that clients by hand send and sources give: both ends know it
 MOST_HELD = 1 << 18  # bytes that an echo keeps while the peer does not read
-MOST_HEAD = 1 << 14  # bytes of an http request's head
 CHUNK = 1 << 16
 
 
@@ -122,64 +121,43 @@ class Source:
 
 
 class Http:
-    """One GET: `/` is a page, `/bytes/N` is N bytes of the pattern. Then the connection is finished."""
+    """GET and HEAD of http.py's resources, one request at a time: the next is read when all has been sent."""
 
     def __init__(self) -> None:
-        self._head = bytearray()
-        self._answer: bytes | None = None
-        self._body = pattern(0)
+        self._side = ServerSide()
+        self._answer: Headed | None = None
         self._at = 0
+        self._ended = False
 
     @property
     def room(self) -> int:
-        return MOST_HEAD - len(self._head) if self._answer is None else ENDLESS
+        if self._side.over:
+            return ENDLESS  # to forget it
+        return MOST_HEAD if self._answer is None else 0
 
     def feed(self, data: bytes) -> None:
-        if self._answer is not None:
-            return
-        self._head += data
-        if b"\r\n\r\n" in self._head or len(self._head) >= MOST_HEAD:
-            self._respond()
+        self._side.feed(data)
+        self._next()
+
+    def _next(self) -> None:
+        if self._answer is None and (answer := self._side.next_answer()) is not None:
+            self._answer, self._at = answer.stream, 0
 
     def finish(self) -> None:
-        if self._answer is None:
-            self._answer = b""  # nobody asked anything
-
-    def _respond(self) -> None:
-        words = bytes(self._head).split(b"\r\n", 1)[0].split(b" ")
-        status, page = (
-            b"200 OK",
-            b"<!doctype html><title>testbed</title><p>It works over Multipath TCP.</p>\n",
-        )
-        if len(words) != 3 or not words[2].startswith(b"HTTP/1."):
-            status, page = b"400 Bad Request", b"bad request\n"
-        elif words[0] != b"GET":
-            status, page = b"501 Not Implemented", b"only GET\n"
-        elif words[1].startswith(b"/bytes/") and words[1][7:].isdigit() and len(words[1]) < 24:
-            self._body = pattern(int(words[1][7:]))
-            page = b""
-        elif words[1] != b"/":
-            status, page = b"404 Not Found", b"there are / and /bytes/N\n"
-        kind = b"application/octet-stream" if self._body.length else b"text/html; charset=utf-8"
-        self._answer = (
-            b"HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
-            % (status, kind, len(page) + self._body.length)
-        ) + page
+        self._ended = True  # a request that was not all said is none
 
     def waiting(self) -> bytes:
-        if self._answer is None:
-            return b""
-        if self._at < len(self._answer):
-            return self._answer[self._at :]
-        at = self._at - len(self._answer)
-        return self._body.slice(at, CHUNK) if at < self._body.length else b""
+        return self._answer.slice(self._at, CHUNK) if self._answer is not None else b""
 
     def sent(self, count: int) -> None:
         self._at += count
+        if self._answer is not None and self._at == self._answer.length:
+            self._answer = None
+            self._next()
 
     @property
     def finished(self) -> bool:
-        return self._answer is not None and self._at == len(self._answer) + self._body.length
+        return (self._side.over or self._ended) and self._answer is None
 
 
 SERVICES: dict[str, Callable[[], Service]] = {"echo": Echo, "sink": Sink, "source": Source, "http": Http}

@@ -12,6 +12,7 @@ from typing import Literal
 
 from testbed.errors import UserError
 from testbed.mptcp.config import SECOND, ClientConfig, ServerConfig
+from testbed.workloads.http import LEAST_REQUEST, MOST_BODY, MOST_REQUEST
 
 PORT = 20080
 FIRST_EPHEMERAL = 21_000
@@ -25,6 +26,7 @@ MOST_SYNS = 1_000_000  # of a flood, in one run
 
 TYPES = {
     "request": "connections open at random moments (Poisson); each sends a request and reads a response",
+    "http": "as request, in HTTP/1.1: one GET on each connection",
     "bulk": "all connections open at once and move their bytes as fast as they can",
 }
 
@@ -33,13 +35,14 @@ TYPES = {
 class Workload:
     """Sizes in bytes per connection, `arrivals` in connections per second, times in nanoseconds.
 
-    The client sends `request` bytes, the server answers with `response` bytes once it has them all (at once
-    if there are none: the server speaks first). Both are checked byte for byte. The client closes when it has
-    the whole response; the server when the client has. Whoever waits longer than `timeout` in all gives up.
+    The client sends `request` bytes (with http a GET that takes so many), the server answers with `response`
+    bytes (with http a body of so many) once it has them all; at once if there are none: the server speaks
+    first. Both are checked byte for byte. The client closes when it has the whole response; the server when
+    the client has. Whoever waits longer than `timeout` in all gives up.
     `start`: how long the client waits before it begins.
     """
 
-    type: Literal["request", "bulk"] = "request"
+    type: Literal["request", "http", "bulk"] = "request"
     request: int = 300
     response: int = 10_000
     arrivals: float = 40.0
@@ -52,7 +55,14 @@ class Workload:
         for name in ("request", "response"):
             if getattr(self, name) < 0:
                 raise UserError(f"workload: {name} of {getattr(self, name)} bytes; 0 or more is expected")
-        if self.type == "request" and not self.arrivals > 0:
+        if self.type == "http" and not (
+            LEAST_REQUEST <= self.request <= MOST_REQUEST and 0 < self.response <= MOST_BODY
+        ):
+            raise UserError(
+                f"workload: a request of {self.request} and a response of {self.response} bytes; http has "
+                f"requests of {LEAST_REQUEST} to {MOST_REQUEST} and responses of 1 to {MOST_BODY} bytes"
+            )
+        if self.type != "bulk" and not self.arrivals > 0:
             raise UserError(f"workload: arrivals of {self.arrivals}/s; more than 0 is expected")
         if self.timeout <= 0:
             raise UserError(f"workload: timeout of {self.timeout} ns; more than 0 is expected")

@@ -13,7 +13,7 @@ from testbed.mptcp.events import Closed
 from testbed.mptcp.reasons import Reason, Verdict
 from testbed.workloads.outcome import Row
 from testbed.workloads.path_rows import address_text, path_rows
-from testbed.workloads.payload import Payload
+from testbed.workloads.payload import Headed, Payload
 
 if TYPE_CHECKING:
     from testbed.mptcp.endpoint import Endpoint
@@ -48,8 +48,8 @@ class Transfer:
         self.connected: int | None = None
         self.first_byte: int | None = None
         self.done: int | None = None
-        self.outgoing: Payload | None = None
-        self.incoming: Payload | None = None
+        self.outgoing: Payload | Headed | None = None
+        self.incoming: Payload | Headed | None = None
         self.sent = 0
         self.received = 0
         self.damaged = False

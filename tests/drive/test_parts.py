@@ -19,7 +19,7 @@ from testbed.drive.stop import Stop
 from testbed.drive.timer import Timer, ask_for_exact_timers
 from testbed.mptcp.config import ClientConfig, ServerConfig, TcpConfig
 from testbed.workloads import HostSpec
-from testbed.workloads.serving import CHUNK, MOST_HELD, SERVICES, Echo, Http, Source, pattern
+from testbed.workloads.serving import CHUNK, MOST_HELD, SERVICES, Echo, Source, pattern
 
 MILLISECOND = 1_000_000
 
@@ -136,42 +136,6 @@ def test_source_gives_the_pattern_until_the_peer_finishes() -> None:
     source.finish()
     assert source.finished
     assert source.waiting() == b""
-
-
-def respond(request: bytes, step: int) -> bytes:
-    http = Http()
-    for at in range(0, len(request), step):
-        http.feed(request[at : at + step])
-    http.finish()
-    out = b""
-    while not http.finished:
-        waiting = http.waiting()
-        out += waiting
-        http.sent(len(waiting))
-    return out
-
-
-@pytest.mark.parametrize("step", [1, 7, 1000])
-@pytest.mark.parametrize(
-    ("request_", "status", "length"),
-    [
-        (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"200", None),
-        (b"GET /bytes/100000 HTTP/1.1\r\n\r\n", b"200", 100_000),
-        (b"GET /nothing HTTP/1.1\r\n\r\n", b"404", None),
-        (b"POST / HTTP/1.1\r\n\r\n", b"501", None),
-        (b"rubbish\r\n\r\n", b"400", None),
-        (b"x" * 20_000, b"400", None),
-    ],
-)
-def test_http(request_: bytes, status: bytes, length: int | None, step: int) -> None:
-    head, _, body = respond(request_, step).partition(b"\r\n\r\n")
-    assert head.startswith(b"HTTP/1.1 " + status)
-    assert f"Content-Length: {len(body)}".encode() in head
-    assert length is None or (len(body) == length and pattern().matches(0, body))
-
-
-def test_http_without_a_request_says_nothing() -> None:
-    assert respond(b"", 1) == b""
 
 
 def test_every_service_ends_when_the_peer_does() -> None:

@@ -78,9 +78,9 @@ class TestByHand:
     def test_http_for_a_client_of_the_kernel(self, pair: tuple[Namespace, Namespace]) -> None:
         a, b = pair
         server = Server(b, serve="http", once=False)
-        source = f"import urllib.request as u; print(len(u.urlopen('http://{B}:20080/bytes/100000').read()))"
+        source = f"import urllib.request as u; print(len(u.urlopen('http://{B}:20080/100000').read()))"
         assert a.python(source).strip() == "100000"
-        assert "Multipath" in a.python(source.replace("/bytes/100000", "/").replace("len", ""))
+        assert "Multipath" in a.python(source.replace("/100000", "/").replace("len", ""))
         server.process.send_signal(signal.SIGTERM)
         out, errors = server.process.communicate(timeout=20)
         end = json.loads(out.splitlines()[-1])

@@ -37,6 +37,7 @@ OWNERS = {
     "typer": {"cli"},
     "rich": {"cli"},
     "pcapng": {"trace", "capture"},
+    "h11": {"workloads"},  # sans I/O
 }
 
 

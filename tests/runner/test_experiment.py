@@ -96,7 +96,7 @@ def test_set_overrides_and_fixes_a_factor(experiment: Path) -> None:
         (8, "workload: {arrivals: 40/min}", ["workload.arrivals: expected a frequency such as 40/s"]),
         (8, "workload: {request: 3 parsecs}", ["workload.request: expected a size such as 300B"]),
         (8, "workload: {timeout: 3}", ["workload.timeout: expected a time with its unit"]),
-        (8, "workload: {type: http}", ["workload.type: expected request or bulk"]),
+        (8, "workload: {type: ftp}", ["workload.type: expected request, http or bulk"]),
         (7, "server: {profiles: [v2]}", ["server.profiles: expected tcp, v0, draft, v1 or kernel", "'v2'"]),
         (7, "server: {sin_cookies: off}", ["server.sin_cookies: unknown key", "syn_cookies"]),
         (6, "client: {tcp: {nagle: maybe}}", ["client.tcp.nagle: expected true or false"]),
