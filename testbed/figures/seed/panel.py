@@ -67,9 +67,10 @@ def box(
     )
 
 
-def panel(width: float, height: float, parts: Sequence[str], alt: str) -> str:
-    """One drawing, shown a little larger than its own size at most."""
-    style = f"width:min(100%,{width / 16:.4g}rem);min-width:min(100%,18rem);height:auto;vertical-align:top"
+def panel(width: float, height: float, parts: Sequence[str], alt: str, *, alone: bool = False) -> str:
+    """One drawing, shown a little larger than its own size at most. `alone`: nothing stands beside it."""
+    style = "display:block;" if alone else ""
+    style += f"width:min(100%,{width / 16:.4g}rem);min-width:min(100%,18rem);height:auto;vertical-align:top"
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" role="img" '
         f'aria-label="{escape(alt)}" style="{style}">{"".join(parts)}</svg>'
@@ -79,3 +80,8 @@ def panel(width: float, height: float, parts: Sequence[str], alt: str) -> str:
 def beside(panels: Sequence[str]) -> str:
     """Several panels as one picture."""
     return "\n".join(panels)
+
+
+def row(plots: Sequence[str]) -> str:
+    """Small plots (inline_svg) as one picture: each keeps its own width, however narrow."""
+    return "\n".join(plot.replace("<svg ", '<svg style="min-width:0" ', 1) for plot in plots)

@@ -1,0 +1,110 @@
+"""Means beside a flood, and the goodput of downloads by what became of them.
+
+Decides two plots: a mean with its 95 % bounds against the rate of the flood, and the distribution of goodput
+by profile and verdict. Must not know what a slide says of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from testbed.figures.seed.panel import row
+from testbed.figures.seed.served import COOKIES, INCHES, PROFILE
+from testbed.figures.style import PROFILE_STYLE, RC
+from testbed.figures.themed import inline_svg
+
+FEWEST = 3  # connections: fewer make no distribution
+BESIDE = 0.09  # of the way from one rate to the next: series that coincide are still seen
+
+
+def lines(
+    summary: pd.DataFrame,
+    rate: str,
+    column: str,
+    up: str,
+    settings: Sequence[str],
+    profiles: Sequence[str],
+    name: str,
+) -> str:
+    """One plot for each of `settings`: `column`, with bounds if it has some, against the flood's `rate`."""
+    top = float(summary[f"{column}_high" if f"{column}_high" in summary else column].max())
+    plots = []
+    for setting in settings:
+        here = summary[summary[COOKIES].astype(str) == setting]
+        with matplotlib.rc_context(RC):
+            picture = Figure(figsize=INCHES, layout="constrained")
+            axes = picture.subplots()
+            for index, profile in enumerate(profiles):
+                series = here[here[PROFILE].astype(str) == profile].sort_values(rate)
+                _line(axes, series, column, profile, BESIDE * (index - (len(profiles) - 1) / 2))
+            rates = sorted(set(summary[rate]))
+            axes.set_xticks(range(len(rates)), [f"{each:,.0f}" for each in rates])
+            axes.set_xlabel("SYNs per second of the flood", fontsize=8.5)
+            axes.set_ylabel(up, fontsize=8.5)
+            axes.tick_params(labelsize=8.5)
+            axes.set_ylim(0, 1.06 * top if top > 0 else 1)
+            axes.set_title(f"cookies {setting}", fontsize=10)
+            axes.legend(fontsize=8)
+            plots.append(inline_svg(picture, f"{name}-{setting}"))
+    return row(plots)
+
+
+def _line(axes: Axes, series: pd.DataFrame, column: str, profile: str, shift: float) -> None:
+    colour, marker = PROFILE_STYLE[profile]
+    x = np.arange(len(series)) + shift
+    y = series[column].to_numpy(dtype=float)
+    bounds = None
+    if f"{column}_low" in series:
+        low, high = (series[f"{column}_{end}"].to_numpy(dtype=float) for end in ("low", "high"))
+        bounds = [np.maximum(y - low, 0), np.maximum(high - y, 0)]
+    axes.errorbar(
+        x,
+        y,
+        bounds,
+        color=colour,
+        marker=marker,
+        markersize=5,
+        linewidth=1.1,
+        elinewidth=1,
+        capsize=2,
+        label=profile,
+    )
+
+
+def goodput_by_verdict(connections: pd.DataFrame, name: str) -> str:
+    """How large a share of the downloads had at most a goodput: a step line for each profile and verdict."""
+    with matplotlib.rc_context(RC):
+        picture = Figure(figsize=(6.4, 4.0), layout="constrained")
+        axes = picture.subplots()
+        for (profile, verdict), values in groups(connections).items():
+            if len(values) < FEWEST:
+                continue
+            colour, _ = PROFILE_STYLE[profile]
+            dashes = {"mptcp": "-", "fallback": (0, (1, 1)), "tcp": "--"}[verdict]
+            x = np.concatenate(([values[0]], values))
+            y = np.linspace(0, 100, len(values) + 1)
+            label = f"{profile}: {verdict} (n = {len(values):,})"
+            axes.plot(x, y, drawstyle="steps-post", color=colour, linestyle=dashes, linewidth=2, label=label)
+        axes.set_xlabel("goodput of a download, Mbit/s")
+        axes.set_ylabel("downloads with at most that, %")
+        axes.set_xlim(left=0)
+        axes.set_ylim(0, 100)
+        axes.legend(fontsize=8.5, loc="lower right")
+        return inline_svg(picture, name)
+
+
+def groups(connections: pd.DataFrame) -> dict[tuple[str, str], np.ndarray]:
+    """Sorted goodputs by profile and verdict, of downloads that ended well."""
+    well = connections[
+        connections["verdict"].isin(["mptcp", "fallback", "tcp"]) & connections["goodput_mbit"].notna()
+    ]
+    return {
+        (str(profile), str(verdict)): np.sort(rows["goodput_mbit"].to_numpy(dtype=float))
+        for (profile, verdict), rows in well.groupby([PROFILE, "verdict"], sort=False)
+    }

@@ -1,0 +1,222 @@
+"""Slide 7, "Stateless web server": what a SYN flood costs clients and server, and what a fallback costs.
+
+Decides how the campaigns "flood" (connections beside a flood of SYNs) and "flood_goodput" (downloads over two
+lossy paths) are shown and counted. Must not know how a flood is made, or a plot.
+Read first: RFC 4987 §3; testbed/results/store.py for the columns; served.py and costs.py for the plots.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pandas as pd
+
+from testbed.figures.sections import Material, Number, Picture, Section
+from testbed.figures.seed.costs import goodput_by_verdict, groups, lines
+from testbed.figures.seed.served import (
+    BOTH,
+    COOKIES,
+    FELL,
+    ONE,
+    PROFILE,
+    fates,
+    flood_factor,
+    share,
+    stacked,
+)
+from testbed.results import Results, bootstrap_mean, exact_interval
+
+WAYS = {"sim": "simulator", "mininet": "lab"}
+SERVED = (BOTH, ONE, FELL)
+
+
+@dataclass(frozen=True, slots=True)
+class Flood:
+    """One way of running. `settings` of SYN cookies and `profiles` in the experiment's order."""
+
+    way: str
+    results: Results
+    rate: str
+    found: pd.DataFrame
+
+    @property
+    def settings(self) -> list[str]:
+        return list(dict.fromkeys(self.found_in(COOKIES)))
+
+    @property
+    def profiles(self) -> list[str]:
+        return list(dict.fromkeys(self.found_in(PROFILE)))
+
+    def found_in(self, column: str) -> list[str]:
+        return [str(value) for value in self.results.summary[column]]
+
+    def at_most(self, setting: str, profile: str) -> pd.DataFrame:
+        """Fates beside the strongest flood."""
+        found = self.found
+        here = (found["cookies"] == setting) & (found["profile"] == profile)
+        strongest: pd.DataFrame = found[here & (found["rate"] == found["rate"].max())]
+        return strongest
+
+
+def section(material: Material) -> Section:
+    floods = [
+        Flood(words, results, flood_factor(results), fates(results))
+        for net, words in WAYS.items()
+        if (results := material.results.get(f"flood-{net}")) is not None
+    ]
+    downloads = {
+        words: results
+        for net, words in WAYS.items()
+        if (results := material.results.get(f"flood_goodput-{net}")) is not None
+    }
+    pictures = [picture for flood in floods for picture in _of_flood(flood)]
+    for words, results in downloads.items():
+        svg = goodput_by_verdict(results.connections, f"fallback-goodput-{words}")
+        title = f"What a fallback costs: goodput of downloads, {words}"
+        pictures.append(Picture(title, svg, _alt(results)))
+    numbers = [number for flood in floods for number in _numbers(flood)]
+    numbers += [number for words, results in downloads.items() for number in _goodputs(words, results)]
+    return Section(
+        tuple(_said(floods, downloads)), tuple(pictures), tuple(numbers), left_out=material.left_out()
+    )
+
+
+def _of_flood(flood: Flood) -> Iterator[Picture]:
+    summary, name = flood.results.summary, f"flood-{flood.way}"
+    order = (flood.settings, flood.profiles)
+    alt = "; ".join(
+        f"cookies {setting}, {profile}: {100 * share(flood.at_most(setting, profile), SERVED):.1f} % served"
+        for setting in flood.settings
+        for profile in flood.profiles
+    )
+    title = "What became of connections beside a flood"
+    yield Picture(f"{title}, {flood.way}", stacked(flood.found, *order, f"{name}-fates"), alt)
+    plots = {
+        "setup_ms": ("Set-up time of those that were served", "set-up time, ms"),
+        "server_half_open_peak": ("What the server held", "half-open connections, most"),
+        "server_memory_growth_mb": ("Memory of the server's process", "growth, MB"),
+    }
+    for column, (words, up) in plots.items():
+        if column in summary and summary[column].notna().any():
+            svg = lines(summary, flood.rate, column, up, *order, f"{name}-{column}")
+            yield Picture(
+                f"{words}, {flood.way}", svg, f"{up} against the flood's rate, by profile and cookies"
+            )
+
+
+def _said(floods: list[Flood], downloads: dict[str, Results]) -> Iterator[str]:
+    if floods:
+        flood = floods[0]
+        most = float(flood.found["rate"].max())
+        parts = []
+        for setting in flood.settings:
+            each = [flood.at_most(setting, profile) for profile in flood.profiles]
+            parts.append(f"{_percent(share(pd.concat(each), SERVED))} with cookies {setting}")
+        yield (
+            f"Clients ask a web server for small pages while somebody sends it SYNs and never completes a "
+            f"handshake. At {most:,.0f} SYNs per second so many connections were served: {', '.join(parts)}. "
+            "Without cookies the flood holds all places for half-open connections, and a client's SYN "
+            "finds none; with them there is nothing to hold."
+        )
+        kept = [
+            f"{_percent(share(flood.at_most(setting, profile), (BOTH, ONE)))} ({profile}, cookies {setting})"
+            for setting in flood.settings
+            if setting != "off"
+            for profile in flood.profiles
+        ]
+        yield (
+            f"Served is not all: a second path needs Multipath TCP. It was kept by {', '.join(kept)}. "
+            "With cookies v0 loses it with the third ACK; the draft and v1 do not."
+        )
+    for words, results in downloads.items():
+        costs = [
+            f"{profile} {low:.1f} Mbit/s after a fallback, {high:.1f} without"
+            for profile, low, high in _costs(results)
+        ]
+        if costs:
+            yield (
+                f"A download that fell back has one path for the rest of its life: {'; '.join(costs)} "
+                f"({words}, means)."
+            )
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.1f} %"
+
+
+def _costs(results: Results) -> Iterator[tuple[str, float, float]]:
+    """Mean goodput after a fallback and with Multipath TCP, of profiles that had both."""
+    found = groups(results.connections)
+    for profile, verdict in found:
+        if verdict == "fallback" and (profile, "mptcp") in found:
+            yield profile, float(found[profile, "fallback"].mean()), float(found[profile, "mptcp"].mean())
+
+
+def _alt(results: Results) -> str:
+    return "; ".join(
+        f"{profile}, {verdict}: {values.mean():.2f} Mbit/s on average of {len(values):,}"
+        for (profile, verdict), values in groups(results.connections).items()
+    )
+
+
+def _numbers(flood: Flood) -> Iterator[Number]:
+    summary = flood.results.summary
+    for setting in flood.settings:
+        rows = summary[summary[COOKIES].astype(str) == setting]
+        backlog = max(flood.results.settings(int(cell))["server"]["backlog"] for cell in rows["cell"])
+        peak = rows["server_half_open_peak"].max()
+        if pd.notna(peak):
+            most = 0 if setting == "always" else backlog
+            yield Number(
+                f"cookies {setting}, {flood.way}: half-open connections, most",
+                f"{peak:,.0f}",
+                f"at most {most:,}",
+                peak <= most,
+            )
+        for profile in flood.profiles:
+            strongest = flood.at_most(setting, profile)
+            name = f"cookies {setting}, {profile}, {flood.way}, strongest flood"
+            told = ", ".join(_percent(share(strongest, kinds)) for kinds in (SERVED, (BOTH, ONE), (BOTH,)))
+            yield Number(f"{name}: served, with Multipath TCP, over both paths", told)
+        yield from _fallbacks(flood, setting, rows)
+
+
+def _fallbacks(flood: Flood, setting: str, rows: pd.DataFrame) -> Iterator[Number]:
+    """Beside the closed form, where there is one: a flood must not change it."""
+    for profile in flood.profiles:
+        here = rows[(rows[PROFILE].astype(str) == profile) & rows["fallback_expected"].notna()]
+        if not len(here):
+            continue
+        inside = []
+        for _, cell in here.iterrows():
+            low, high = exact_interval(int(cell["fallback"]), int(cell["connections"]))
+            inside.append(low <= float(cell["fallback_expected"]) <= high)
+        fell, of = int(here["fallback"].sum()), int(here["connections"].sum())
+        expected = float(here["fallback_expected"].mean())
+        yield Number(
+            f"cookies {setting}, {profile}, {flood.way}: fell back, all rates",
+            f"{_percent(fell / of)} of {of:,}",
+            f"{_percent(expected)}; {sum(inside)} of {len(inside)} inside 99.9 %",
+            all(inside),
+        )
+
+
+def _goodputs(words: str, results: Results) -> Iterator[Number]:
+    found = groups(results.connections)
+    bounds = {}
+    for key, values in found.items():
+        mean, low, high = bounds[key] = bootstrap_mean(values)
+        profile, verdict = key
+        yield Number(
+            f"{profile}, {verdict}, {words}: mean goodput of a download",
+            f"{mean:.2f} Mbit/s ({low:.2f} to {high:.2f}), n = {len(values):,}",
+        )
+    for profile, fell, kept in _costs(results):
+        apart = bounds[profile, "fallback"][2] < bounds[profile, "mptcp"][1]
+        yield Number(
+            f"{profile}, {words}: goodput after a fallback, of that without one",
+            f"{fell / kept:.2f}",
+            "below 1",
+            apart,
+        )
