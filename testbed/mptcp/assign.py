@@ -133,6 +133,7 @@ def _overtake(conn: Connection, ready: list[Subflow], now: int) -> None:
     one that has it. Beyond Raiciu et al., who resend the left edge only, one segment in a round trip."""
     for sub in ready:
         for start, end in late_elsewhere(conn, sub, now):
+            sub.copied.add(start, sub.carried_to(start))
             while (start := sub.copied.past(start)) < end and (count := _room(conn, sub, end - start)):
                 _commit(conn, now, sub, start, count)
                 sub.copied.add(start, start + count)

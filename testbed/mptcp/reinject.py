@@ -101,7 +101,7 @@ def holder_of_left_edge(conn: Connection, than: Subflow) -> Subflow | None:
 
 def late_elsewhere(conn: Connection, than: Subflow, now: int) -> list[tuple[int, int]]:
     """Data that other subflows carry and whose acknowledgement would come sooner if `than` sent it now, in
-    order; none twice. What is overdue there has arrived, or waits for a repair that is late."""
+    order, but for what `than` has copied. What is overdue there has arrived, or waits for a late repair."""
     patience = _latest_rtt(than)
     found = []
     for sub in conn.subflows:
@@ -112,7 +112,7 @@ def late_elsewhere(conn: Connection, than: Subflow, now: int) -> list[tuple[int,
         late = [(start, end) for start, end, at in sub.carrying if at > since]
         for start, end in (*late, *_behind_a_hole(sub, now, since + patience // 2)):
             start = than.copied.past(max(start, conn.sender.una))
-            if start < end and not than.carries(start):
+            if start < end:
                 found.append((start, end))
     return sorted(found)
 

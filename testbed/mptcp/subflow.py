@@ -91,7 +91,7 @@ class Subflow:
         self.receive_mappings = MappingTable(most_pieces(tcb.config.receive_buffer))
         self.pending = SendBuffer(1)  # in order on the subflow, not yet mapped
         self.carrying: deque[Carried] = deque()  # data sent on it, not DATA_ACKed
-        self.copied = RangeSet()  # data of slower subflows that it has sent as well
+        self.copied = RangeSet()  # data that slower subflows carry and that it has sent as well
         self.cursor = 1  # how far this subflow has come in a redundant schedule
         self.confirmed = False  # a DATA_ACK came on it
         self.acknowledged = False  # and acknowledged data of ours: options pass both ways (RFC 8684 §3.7)
@@ -145,6 +145,10 @@ class Subflow:
 
     def carries(self, data: int) -> bool:
         return any(one.start <= data < one.end for one in self.carrying)
+
+    def carried_to(self, data: int) -> int:
+        """The end of the piece on this subflow that contains this data; `data` where there is none."""
+        return next((one.end for one in self.carrying if one.start <= data < one.end), data)
 
     def deadline(self) -> int | None:
         earliest = self.tcb.deadline()
