@@ -25,10 +25,11 @@ from testbed.figures.seed.served import (
     share,
     stacked,
 )
-from testbed.results import Results, bootstrap_mean, exact_interval
+from testbed.results import Results, agreement, bootstrap_mean, exact_interval
 
 WAYS = {"sim": "simulator", "mininet": "lab"}
 SERVED = (BOTH, ONE, FELL)
+LEAST_P = 0.001  # two samples of one rate agree above it
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +52,17 @@ class Flood:
     def found_in(self, column: str) -> list[str]:
         return [str(value) for value in self.results.summary[column]]
 
+    def of(self, setting: str, profile: str) -> pd.DataFrame:
+        """Fates at all rates."""
+        here: pd.DataFrame = self.found[
+            (self.found["cookies"] == setting) & (self.found["profile"] == profile)
+        ]
+        return here
+
     def at_most(self, setting: str, profile: str) -> pd.DataFrame:
         """Fates beside the strongest flood."""
-        found = self.found
-        here = (found["cookies"] == setting) & (found["profile"] == profile)
-        strongest: pd.DataFrame = found[here & (found["rate"] == found["rate"].max())]
+        here = self.of(setting, profile)
+        strongest: pd.DataFrame = here[here["rate"] == self.found["rate"].max()]
         return strongest
 
 
@@ -119,15 +126,15 @@ def _said(floods: list[Flood], downloads: dict[str, Results]) -> Iterator[str]:
             "Without cookies the flood holds all places for half-open connections, and a client's SYN "
             "finds none; with them there is nothing to hold."
         )
-        kept = [
-            f"{_percent(share(flood.at_most(setting, profile), (BOTH, ONE)))} ({profile}, cookies {setting})"
+        fell = [
+            f"{_percent(share(flood.of(setting, profile), (FELL,)))} ({profile}, cookies {setting})"
             for setting in flood.settings
-            if setting != "off"
             for profile in flood.profiles
         ]
         yield (
-            f"Served is not all: a second path needs Multipath TCP. It was kept by {', '.join(kept)}. "
-            "With cookies v0 loses it with the third ACK; the draft and v1 do not."
+            "Served is not all: only Multipath TCP has a second path, and with a cookie v0 loses it whenever "
+            f"it loses the third ACK. Of all connections, at whatever rate of the flood, so many fell back: "
+            f"{', '.join(fell)}."
         )
     for words, results in downloads.items():
         costs = [
@@ -179,7 +186,25 @@ def _numbers(flood: Flood) -> Iterator[Number]:
             name = f"cookies {setting}, {profile}, {flood.way}, strongest flood"
             told = ", ".join(_percent(share(strongest, kinds)) for kinds in (SERVED, (BOTH, ONE), (BOTH,)))
             yield Number(f"{name}: served, with Multipath TCP, over both paths", told)
+        if setting == "always":
+            yield from _unchanged(flood, setting)
         yield from _fallbacks(flood, setting, rows)
+
+
+def _unchanged(flood: Flood, setting: str) -> Iterator[Number]:
+    """A server that always answers with cookies treats clients beside a flood as it does without one."""
+    for profile in flood.profiles:
+        here = flood.of(setting, profile)
+        ends = [here[here["rate"] == rate] for rate in (here["rate"].min(), here["rate"].max())]
+        counts = [(int(end.loc[end["fate"] == FELL, "count"].sum()), int(end["count"].sum())) for end in ends]
+        (calm, of_calm), (flooded, of_flooded) = counts
+        likely = agreement(calm, of_calm, flooded, of_flooded)
+        yield Number(
+            f"cookies {setting}, {profile}, {flood.way}: fell back beside the strongest flood",
+            f"{_percent(flooded / of_flooded)} of {of_flooded:,}",
+            f"as without: {_percent(calm / of_calm)} of {of_calm:,} (p = {likely:.3g})",
+            likely > LEAST_P,
+        )
 
 
 def _fallbacks(flood: Flood, setting: str, rows: pd.DataFrame) -> Iterator[Number]:

@@ -81,6 +81,8 @@ def test_numbers_are_those_of_the_runs(section: Section) -> None:
     strongest = told[
         "cookies always, v0, simulator, strongest flood: served, with Multipath TCP, over both paths"
     ]
+    beside = told["cookies always, v0, simulator: fell back beside the strongest flood"]
+    assert beside == ("5.0 % of 20", True)
     assert strongest[0].startswith("100.0 %, 95.0 %, ")
 
 
