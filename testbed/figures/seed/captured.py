@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeVar
 
 from testbed.errors import UserError
@@ -70,16 +71,21 @@ def bare(segment: Segment) -> bool:
     return segment.flags & (SYN | FIN | RST | ACK) == ACK and not segment.payload
 
 
-def packets_of(results: Results, factors: Mapping[str, str]) -> list[Packet]:
-    """All packets of the first valid run whose factors are these, in the order of time. UserError where there
-    is none, or nothing was captured."""
+def captures_of(results: Results, factors: Mapping[str, str]) -> list[Path]:
+    """Those of the first valid run whose factors are these; none where it is missing, or was not captured."""
     for record in results.records:
         if record["invalid"] is None and all(str(record["factors"][key]) == factors[key] for key in factors):
-            files = [results.directory / "runs" / record["run"] / name for name in record["captures"]]
-            if files:
-                return read_capture(*files).packets
-    words = ", ".join(f"{key} {value}" for key, value in factors.items())
-    raise UserError(f"{results.directory}: no captured run with {words}")
+            return [results.directory / "runs" / record["run"] / name for name in record["captures"]]
+    return []
+
+
+def packets_of(results: Results, factors: Mapping[str, str]) -> list[Packet]:
+    """All packets of that run, in the order of time. UserError where there is none."""
+    files = captures_of(results, factors)
+    if not files:
+        words = ", ".join(f"{key} {value}" for key, value in factors.items())
+        raise UserError(f"{results.directory}: no captured run with {words}")
+    return read_capture(*files).packets
 
 
 def flows_of(packets: Sequence[Packet]) -> list[Flow]:

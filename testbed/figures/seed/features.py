@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from testbed.figures.sections import Material, Number, Section, Table
 from testbed.figures.seed import sightings
-from testbed.figures.seed.captured import flows_of, packets_of
+from testbed.figures.seed.captured import captures_of, flows_of, packets_of
 from testbed.figures.seed.sightings import Look, Seen
 from testbed.results import Results
 
@@ -214,7 +214,7 @@ FEATURES = (
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What was seen. `linux` None: Linux was not there."""
+    """What was seen. `linux` None: Linux was not there, or its run did not count."""
 
     feature: Feature
     draft: str
@@ -257,7 +257,7 @@ def _seen(feature: Feature, ours: Results, linux: Results | None) -> Row:
         for case, profile in zip(feature.cases, ("draft", "v1"), strict=True)
     )
     there = None
-    if linux is not None and feature.linux is not None:
+    if linux is not None and feature.linux is not None and captures_of(linux, {"case": feature.linux}):
         there = feature.look(_connection(linux, {"case": feature.linux}))
     return Row(feature, draft, v1, there)
 

@@ -80,6 +80,13 @@ def test_a_stack_that_differs_is_marked_where_it_does(
             assert linux == (feature.draft if feature.draft == feature.v1 else f"≠ {feature.draft}")
 
 
+def test_a_run_of_linux_that_does_not_count_leaves_its_rows_open(results: Results) -> None:
+    broken = [{**record, "invalid": "too late"} for record in results.records]
+    linux = dataclasses.replace(results, records=broken)
+    section = features.section(Material({OURS: results, LINUX: linux}))
+    assert {row[2] for row in cells(section).values()} == {NOT_TRIED, NO_SUCH}
+
+
 def test_every_row_that_is_looked_at_is_run() -> None:
     for file, names in (
         ("features.yaml", {case for feature in FEATURES for case in feature.cases}),
