@@ -11,7 +11,6 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
-import sys
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -38,50 +37,58 @@ def configure(plan: NetPlan, pids: Mapping[str, int], cpu: int) -> bool:
 
     False where the kernel leaves that last wish to root, as it does in a user namespace.
     """
-    steered = True
-    for node in plan.nodes:
-        steered &= inside(pids[node.name], lambda node=node: _set_up(plan, node.name, cpu))  # type: ignore[misc]
-    for node in plan.nodes:
-        inside(pids[node.name], lambda node=node: _check_routes(plan, node.name))  # type: ignore[misc]
-    return steered
+
+    def work(node: str) -> bool:
+        steered = _set_up(plan, node, cpu)
+        _check_routes(plan, node)
+        return steered
+
+    return all(in_each(pids, work).values())
 
 
 def dropped(plan: NetPlan, pids: Mapping[str, int]) -> dict[str, int]:
     """Interface -> packets that the machine, not the link model, dropped there. Only those above 0."""
-    found: dict[str, int] = {}
-    for node in plan.nodes:
-        found.update(inside(pids[node.name], lambda node=node: _drops(plan, node.name)))  # type: ignore[misc]
-    return {name: count for name, count in found.items() if count}
+    found = in_each(pids, lambda node: _drops(plan, node)).values()
+    return {name: count for counts in found for name, count in counts.items() if count}
 
 
-def inside(pid: int, work: Callable[[], Any]) -> Any:
-    """Runs `work` in the namespaces of a process, in a child of its own; its result travels back as JSON."""
+def in_each(pids: Mapping[str, int], work: Callable[[str], Any]) -> dict[str, Any]:
+    """Runs `work` for every node side by side, each in the namespaces of its process, in a child of its own;
+    the results travel back as JSON."""
+    children = {node: _child(pid, lambda node=node: work(node)) for node, pid in pids.items()}  # type: ignore[misc]
+    texts = {}
+    for node, (child, reader) in children.items():
+        with os.fdopen(reader) as pipe:
+            texts[node] = pipe.read()
+        os.waitpid(child, 0)
+    answers = {node: json.loads(text or '{"bug": "the child died"}') for node, text in texts.items()}
+    for answer in answers.values():
+        if "machine" in answer:
+            raise MachineError(f"setting up the lab: {answer['machine']}")
+        if "bug" in answer:
+            raise RuntimeError(answer["bug"])
+    return {node: answer["result"] for node, answer in answers.items()}
+
+
+def _child(pid: int, work: Callable[[], Any]) -> tuple[int, int]:
+    """Its pid, and what its answer is read from."""
     reader, writer = os.pipe()
     child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            enter(pid, "net", "mnt")
-            answer: dict[str, Any] = {"result": work()}
-        except (MachineError, NetlinkError, OSError) as error:
-            answer = {"machine": str(error)}
-        except BaseException:
-            answer = {"bug": traceback.format_exc()}
+    if child:
+        os.close(writer)
+        return child, reader
+    try:
+        enter(pid, "net", "mnt")
+        answer: dict[str, Any] = {"result": work()}
+    except (MachineError, NetlinkError, OSError) as error:
+        answer = {"machine": str(error)}
+    except BaseException:
+        answer = {"bug": traceback.format_exc()}
+    try:
         with os.fdopen(writer, "w") as pipe:
             json.dump(answer, pipe)
-            status = 0
-        sys.stderr.flush()
-        os._exit(status)
-    os.close(writer)
-    with os.fdopen(reader) as pipe:
-        text = pipe.read()
-    os.waitpid(child, 0)
-    answer = json.loads(text or '{"bug": "the child died"}')
-    if "machine" in answer:
-        raise MachineError(f"setting up the lab: {answer['machine']}")
-    if "bug" in answer:
-        raise RuntimeError(answer["bug"])
-    return answer["result"]
+    finally:
+        os._exit(0)
 
 
 def _set_up(plan: NetPlan, node: str, cpu: int) -> bool:

@@ -58,8 +58,11 @@ class Lab:
         self.pids = {node.name: self.net[node.name].pid for node in job.plan.nodes}
         cpus = sorted(os.sched_getaffinity(0))
         here, there = cpus[job.cpu % len(cpus)], cpus[(job.cpu + 1) % len(cpus)]
+        self.wires = self._start_wires()  # side by side with the nodes' settings
         steered = configure(job.plan, self.pids, here)
-        self.wires = self._start_wires()
+        for wires in self._wires():
+            wires.wait_ready()
+        mininet_net.release(self.net)
         if not steered:
             self._keep_order(here, there)
         write(folder / NODES, dict[str, int], self.pids)
@@ -140,12 +143,9 @@ class Lab:
         (self.folder / "wires.json").write_text(json.dumps(spec, indent=1))
         inherited = [descriptor for pair in ends.values() for descriptor in pair]
         # A session of its own: Ctrl-C at the prompt is for the command that runs there.
-        program = Program(
+        return Program(
             "wires", "testbed.drive.wires", self.folder, pass_fds=inherited, start_new_session=True
         )
-        program.wait_ready()
-        mininet_net.release(self.net)
-        return program
 
     def _start_hosts(self, role: str, origin: int) -> tuple[list[Program], list[Program]]:
         """All of a role, ready: those in the background, and those that are measured."""

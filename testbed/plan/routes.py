@@ -25,9 +25,11 @@ def routes_for(nodes: Sequence[NodePlan], links: Sequence[LinkPlan]) -> tuple[Ro
         sides[link.b.node].append((link.b, link.a))
     routes: list[RoutePlan] = []
     for node in nodes:
-        if node.role != "router":
-            routes.extend(_source_routes(node.name, roles, sides))
-        routes.extend(_nearest_routes(node.name, roles, sides))
+        own = [] if node.role == "router" else _source_routes(node.name, roles, sides)
+        everything = {(route.via, route.interface) for route in own if route.source is None}
+        nearest = _nearest_routes(node.name, roles, sides)
+        routes += own
+        routes += (route for route in nearest if (route.via, route.interface) not in everything)
     return tuple(routes)
 
 
