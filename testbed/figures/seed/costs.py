@@ -7,19 +7,23 @@ by profile and verdict. Must not know what a slide says of them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from testbed.figures.seed.panel import row
 from testbed.figures.seed.served import COOKIES, INCHES, PROFILE
 from testbed.figures.style import PROFILE_STYLE, RC
 from testbed.figures.themed import inline_svg
+from testbed.results import Results
 
 FEWEST = 3  # connections: fewer make no distribution
+DASHES: dict[str, Any] = {"mptcp": "-", "fallback": (0, (1, 1)), "tcp": "--"}
 BESIDE = 0.09  # of the way from one rate to the next: series that coincide are still seen
 
 
@@ -77,33 +81,57 @@ def _line(axes: Axes, series: pd.DataFrame, column: str, profile: str, shift: fl
     )
 
 
-def goodput_by_verdict(connections: pd.DataFrame, name: str) -> str:
-    """How large a share of the downloads had at most a goodput: a step line for each profile and verdict."""
-    with matplotlib.rc_context(RC):
-        picture = Figure(figsize=(6.4, 4.0), layout="constrained")
-        axes = picture.subplots()
-        for (profile, verdict), values in groups(connections).items():
-            if len(values) < FEWEST:
-                continue
-            colour, _ = PROFILE_STYLE[profile]
-            dashes = {"mptcp": "-", "fallback": (0, (1, 1)), "tcp": "--"}[verdict]
-            x = np.concatenate(([values[0]], values))
-            y = np.linspace(0, 100, len(values) + 1)
-            label = f"{profile}: {verdict} (n = {len(values):,})"
-            axes.plot(x, y, drawstyle="steps-post", color=colour, linestyle=dashes, linewidth=2, label=label)
-        axes.set_xlabel("goodput of a download, Mbit/s")
-        axes.set_ylabel("downloads with at most that, %")
-        axes.set_xlim(left=0)
-        axes.set_ylim(0, 100)
-        axes.legend(fontsize=8.5, loc="lower right")
-        return inline_svg(picture, name)
+def networks(results: Results) -> dict[str, pd.DataFrame]:
+    """Connections by what was varied besides the profile, in words; under "" where nothing was."""
+    others = [factor for factor in results.factors if factor not in (PROFILE, "connections")]
+    table = results.connections
+    words = table[others].apply(
+        lambda values: ", ".join(_in_words(*pair) for pair in values.items()), axis="columns"
+    )
+    named = table.assign(network=words if others else "")
+    return {str(name): rows for name, rows in named.groupby("network", sort=False)}
 
 
-def groups(connections: pd.DataFrame) -> dict[tuple[str, str], np.ndarray]:
+def _in_words(factor: str, value: object) -> str:
+    return f"{value} % lost on the way up" if factor.endswith(".loss.up") else f"{factor} {value}"
+
+
+def goodput_by_verdict(results: Results, name: str) -> str:
+    """How large a share of the downloads had at most a goodput: a step line for each profile and verdict, a
+    plot for each of `networks`."""
+    found = networks(results)
+    top = max(values[-1] for rows in found.values() for values in groups(rows).values())
+    plots = []
+    for index, (title, rows) in enumerate(found.items()):
+        with matplotlib.rc_context(RC):
+            picture = Figure(figsize=(4.9, 3.7), layout="constrained")
+            axes = picture.subplots()
+            _steps(axes, rows)
+            axes.set_xlim(0, 1.02 * top)
+            axes.set_title(title, fontsize=10)
+            plots.append(inline_svg(picture, f"{name}-{index}"))
+    return row(plots)
+
+
+def _steps(axes: Axes, connections: pd.DataFrame) -> None:
+    for (profile, verdict), values in groups(connections).items():
+        if len(values) < FEWEST:
+            continue
+        colour, _ = PROFILE_STYLE[profile]
+        x = np.concatenate(([values[0]], values))
+        y = np.linspace(0, 100, len(values) + 1)
+        label = f"{profile}: {verdict} (n = {len(values):,})"
+        style = DASHES[verdict]
+        axes.plot(x, y, drawstyle="steps-post", color=colour, linestyle=style, linewidth=2, label=label)
+    axes.set_xlabel("goodput of a download, Mbit/s")
+    axes.set_ylabel("downloads with at most that, %")
+    axes.set_ylim(0, 100)
+    axes.legend(fontsize=8, loc="best")
+
+
+def groups(connections: pd.DataFrame) -> dict[tuple[str, str], NDArray[np.float64]]:
     """Sorted goodputs by profile and verdict, of downloads that ended well."""
-    well = connections[
-        connections["verdict"].isin(["mptcp", "fallback", "tcp"]) & connections["goodput_mbit"].notna()
-    ]
+    well = connections[connections["verdict"].isin(list(DASHES)) & connections["goodput_mbit"].notna()]
     return {
         (str(profile), str(verdict)): np.sort(rows["goodput_mbit"].to_numpy(dtype=float))
         for (profile, verdict), rows in well.groupby([PROFILE, "verdict"], sort=False)

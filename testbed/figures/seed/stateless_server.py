@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from testbed.figures.sections import Material, Number, Picture, Section
-from testbed.figures.seed.costs import goodput_by_verdict, groups, lines
+from testbed.figures.seed.costs import goodput_by_verdict, groups, lines, networks
 from testbed.figures.seed.served import (
     BOTH,
     COOKIES,
@@ -79,7 +79,7 @@ def section(material: Material) -> Section:
     }
     pictures = [picture for flood in floods for picture in _of_flood(flood)]
     for words, results in downloads.items():
-        svg = goodput_by_verdict(results.connections, f"fallback-goodput-{words}")
+        svg = goodput_by_verdict(results, f"fallback-goodput-{words}")
         title = f"What a fallback costs: goodput of downloads, {words}"
         pictures.append(Picture(title, svg, _alt(results)))
     numbers = [number for flood in floods for number in _numbers(flood)]
@@ -138,32 +138,39 @@ def _said(floods: list[Flood], downloads: dict[str, Results]) -> Iterator[str]:
         )
     for words, results in downloads.items():
         costs = [
-            f"{profile} {low:.1f} Mbit/s after a fallback, {high:.1f} without"
-            for profile, low, high in _costs(results)
+            f"{low:.1f} Mbit/s after a fallback, {high:.1f} without ({_in_words(network, profile)})"
+            for network, profile, low, high in _costs(results)
         ]
         if costs:
             yield (
-                f"A download that fell back has one path for the rest of its life: {'; '.join(costs)} "
-                f"({words}, means)."
+                "A download that fell back has one path for the rest of its life. On average it went at "
+                f"{'; at '.join(costs)}; {words}."
             )
+
+
+def _in_words(*parts: str) -> str:
+    return ", ".join(part for part in parts if part)
 
 
 def _percent(value: float) -> str:
     return f"{100 * value:.1f} %"
 
 
-def _costs(results: Results) -> Iterator[tuple[str, float, float]]:
-    """Mean goodput after a fallback and with Multipath TCP, of profiles that had both."""
-    found = groups(results.connections)
-    for profile, verdict in found:
-        if verdict == "fallback" and (profile, "mptcp") in found:
-            yield profile, float(found[profile, "fallback"].mean()), float(found[profile, "mptcp"].mean())
+def _costs(results: Results) -> Iterator[tuple[str, str, float, float]]:
+    """Network, profile, mean goodput after a fallback and with Multipath TCP, of profiles that had both."""
+    for network, rows in networks(results).items():
+        found = groups(rows)
+        for profile, verdict in found:
+            if verdict == "fallback" and (profile, "mptcp") in found:
+                fell, kept = (float(found[profile, word].mean()) for word in ("fallback", "mptcp"))
+                yield network, profile, fell, kept
 
 
 def _alt(results: Results) -> str:
     return "; ".join(
-        f"{profile}, {verdict}: {values.mean():.2f} Mbit/s on average of {len(values):,}"
-        for (profile, verdict), values in groups(results.connections).items()
+        f"{_in_words(network, profile, verdict)}: {values.mean():.2f} Mbit/s on average of {len(values):,}"
+        for network, rows in networks(results).items()
+        for (profile, verdict), values in groups(rows).items()
     )
 
 
@@ -228,19 +235,18 @@ def _fallbacks(flood: Flood, setting: str, rows: pd.DataFrame) -> Iterator[Numbe
 
 
 def _goodputs(words: str, results: Results) -> Iterator[Number]:
-    found = groups(results.connections)
     bounds = {}
-    for key, values in found.items():
-        mean, low, high = bounds[key] = bootstrap_mean(values)
-        profile, verdict = key
+    for network, rows in networks(results).items():
+        for (profile, verdict), values in groups(rows).items():
+            mean, low, high = bounds[network, profile, verdict] = bootstrap_mean(values)
+            yield Number(
+                f"{_in_words(network, profile, verdict, words)}: mean goodput of a download",
+                f"{mean:.2f} Mbit/s ({low:.2f} to {high:.2f}), n = {len(values):,}",
+            )
+    for network, profile, fell, kept in _costs(results):
+        apart = bounds[network, profile, "fallback"][2] < bounds[network, profile, "mptcp"][1]
         yield Number(
-            f"{profile}, {verdict}, {words}: mean goodput of a download",
-            f"{mean:.2f} Mbit/s ({low:.2f} to {high:.2f}), n = {len(values):,}",
-        )
-    for profile, fell, kept in _costs(results):
-        apart = bounds[profile, "fallback"][2] < bounds[profile, "mptcp"][1]
-        yield Number(
-            f"{profile}, {words}: goodput after a fallback, of that without one",
+            f"{_in_words(network, profile, words)}: goodput after a fallback, of that without one",
             f"{fell / kept:.2f}",
             "below 1",
             apart,
