@@ -1,7 +1,8 @@
 """What has been run -> what sections are drawn from: results, measurements, ladders, and links to ladders.
 
-Decides which captured connections get a ladder in the page: the last of each row of the campaign "ladders" (what
-comes before it makes it possible), and of a campaign with samples the first of each outcome in each cell. Must not know how a section looks.
+Decides which captured connections get a ladder in the page: the last of each row of the campaign "ladders"
+(what comes before it makes it possible), and of a campaign with samples the first of each outcome in each
+cell. Must not know how a section looks.
 """
 
 from __future__ import annotations
