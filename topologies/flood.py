@@ -14,10 +14,10 @@ Plain Mininet loads it as it stands (its hosts do not forward until told to):
 
     mn --custom topologies/flood.py --topo flood,clients=3 --link tc --controller none
 
-The K-th client's addresses are 10.0.(2K-1).1 and 10.0.(2K).1. `clients` is their number. The others are
-Mininet's own, of the server's link: `bw` Mbit/s, `delay` as '20ms', `loss` in percent, `max_queue_size`
-packets; `ipv6=True` gives every interface an IPv6 address as well. `role` and `ip6` are words of the
-testbed's, which plain Mininet ignores.
+The K-th client's addresses are 10.0.(2K-1).1 and 10.0.(2K).1. `clients` is their number, `uplinks` that of
+the server's links to r1; it has 10.1.2.1 on the second. The others are Mininet's own, of the server's links:
+`bw` Mbit/s, `delay` as '20ms', `loss` in percent, `max_queue_size` packets; `ipv6=True` gives every interface
+an IPv6 address as well. `role` and `ip6` are words of the testbed's, which plain Mininet ignores.
 """
 
 from mininet.topo import Topo
@@ -36,7 +36,7 @@ def ends(net, near, far, ipv6):
 class Flood(Topo):
     """`clients` hosts with two addresses each, an attacker, a server."""
 
-    def build(self, clients=2, bw=100, delay="5ms", loss=0, max_queue_size=500, ipv6=False):
+    def build(self, clients=2, uplinks=1, bw=100, delay="5ms", loss=0, max_queue_size=500, ipv6=False):
         router = self.addHost("r1", ip=None, role="router")
         server = self.addHost("server", ip=None, role="server", defaultRoute="via 10.1.1.254")
         attacker = self.addHost("attacker", ip=None, role="host", defaultRoute="via 10.9.1.254")
@@ -48,15 +48,16 @@ class Flood(Topo):
             for net in (first, first + 1):
                 self.addLink(client, router, **ends(f"0.{net}", 1, 254, ipv6))
         self.addLink(attacker, router, **ends("9.1", 1, 254, ipv6))
-        self.addLink(
-            router,
-            server,
-            **ends("1.1", 254, 1, ipv6),
-            bw=bw,
-            delay=delay,
-            loss=loss,
-            max_queue_size=max_queue_size,
-        )
+        for uplink in range(1, int(uplinks) + 1):
+            self.addLink(
+                router,
+                server,
+                **ends(f"1.{uplink}", 254, 1, ipv6),
+                bw=bw,
+                delay=delay,
+                loss=loss,
+                max_queue_size=max_queue_size,
+            )
 
 
 topos = {"flood": Flood}

@@ -1,7 +1,8 @@
 """What the closed form says of a cell, where its assumptions hold.
 
 Decides when they do. Of every cell: independent loss on the way up, and nothing else that loses, doubles or
-damages packets or holds them back, but `reorder` up for requests of one segment. Then one of two:
+damages packets or holds them back, but `reorder` up for requests of one segment; requests, in HTTP or not,
+and no traffic beside them but SYN floods, which a server with cookies answers and forgets. Then one of two:
 
 - a server that always answers with cookies, and a client that sends MP_CAPABLE with its first data, or speaks
   second (testbed/model/fallback.py). Linux may be either end, in v1: its client sends a bare third ACK, and
@@ -82,8 +83,8 @@ def _undisturbed(settings: Settings) -> bool:
         disturbed -= {HELD} if overtakes and settings["workload"]["request"] <= PAYLOAD else set()
     return not (
         disturbed
-        or settings.get("traffic")
-        or settings["workload"]["type"] != "request"
+        or any(entry.get("syn_flood") is None for entry in settings.get("traffic", ()))
+        or settings["workload"]["type"] == "bulk"
         or any(set(name.split("_")) & DISTURBING for name in settings["topology"])
         or settings["topology"].get("name") == "middlebox"
     )

@@ -66,6 +66,14 @@ def test_it_is_silent_where_an_assumption_fails(
     assert closed_form(settings) is None
 
 
+def test_http_and_floods_change_nothing(settings: dict[str, Any]) -> None:
+    settings["workload"]["type"] = "http"
+    settings["traffic"] = [{"from": "attacker", "to": "server", "syn_flood": 1000}]
+    assert closed_form(settings) == predict("v0", 0.05, 1, 2, lone_after=1, syns=7)
+    settings["traffic"].append({"from": "tcp1", "to": "sink1", "syn_flood": None})
+    assert closed_form(settings) is None
+
+
 def test_it_knows_who_speaks_first(settings: dict[str, Any]) -> None:
     settings["workload"].update(request=0, timeout="40s")  # SYNs at 0, 1, 3, 7, 15 and 31 s
     said = closed_form(settings)
