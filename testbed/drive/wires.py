@@ -122,6 +122,8 @@ class Wires:
                 timer.arm(heap[0][0] if heap else None)
                 ready = epoll.poll()
                 turn = clock()
+                if heap and heap[0][0] <= turn:
+                    self._deliver()  # first: what is due is late already, what has come is not
                 for fd, _ in ready:
                     if fd in self._ends:
                         if self._read(fd) < 0:
