@@ -10,6 +10,7 @@ from testbed.reproduce.needs import LADDERS, Campaign, Slide
 
 FEW_LOSSES = ("vary.paths.*.loss.up=[0, 5, 20]",)
 
+COOKIE_LOSS = Campaign("cookie_loss", "seed/cookie_loss.yaml", quick_sets=FEW_LOSSES, samples=40)
 FALLBACK = Campaign("fallback", "seed/fallback.yaml", quick_sets=FEW_LOSSES, samples=40)
 LINUX = Campaign("linux", "seed/linux.yaml", nets=("mininet",), quick_sets=FEW_LOSSES, linux=True)
 ISN_RECOVERY = Campaign("isn_recovery", "seed/isn_recovery.yaml", quick_sets=FEW_LOSSES)
@@ -22,8 +23,18 @@ FEATURES_LINUX = Campaign(
     "features_linux", "seed/features_linux.yaml", nets=("mininet",), connections={}, quick={}, linux=True
 )
 OPTIONS = Campaign("options", "seed/options.yaml", nets=("sim",), connections={}, quick={})
+FAST_OPEN = Campaign("fast_open", "seed/fast_open.yaml", quick_sets=FEW_LOSSES, samples=40)
+FAST_OPEN_TIME = Campaign("fast_open_time", "seed/fast_open_time.yaml")
+FAST_OPEN_LINUX = Campaign("fast_open_linux", "seed/fast_open_linux.yaml", nets=("mininet",), linux=True)
 
 SLIDES = (
+    Slide(
+        "third_ack_loss",
+        "Loss of the third ACK",
+        "What does a lost third ACK cost plain TCP when the server keeps no state?",
+        "testbed.figures.seed.third_ack_loss:section",
+        (LADDERS, COOKIE_LOSS),
+    ),
     Slide(
         "v0_fallback",
         "MPTCP with SYN cookies",
@@ -58,5 +69,12 @@ SLIDES = (
         "What of the draft is in RFC 8684, and does Linux do it?",
         "testbed.figures.seed.features:section",
         (FEATURES, FEATURES_LINUX),
+    ),
+    Slide(
+        "fast_open",
+        "Multipath TCP and TCP Fast Open",
+        "Who may speak when, and what becomes of the key, when the request travels in the SYN?",
+        "testbed.figures.seed.fast_open:section",
+        (LADDERS, FAST_OPEN, FAST_OPEN_TIME, FAST_OPEN_LINUX),
     ),
 )

@@ -7,7 +7,7 @@ what a slide says. Intervals: testbed/results/statistics.py; closed forms: testb
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from testbed.figures.sections import Material, Number, Picture
 from testbed.figures.style import RC
 from testbed.figures.themed import inline_svg
-from testbed.results import Results, agreement, exact_interval
+from testbed.results import Results, agreement, closed_form, exact_interval
 
 LOSS = "paths.*.loss.up"
 LEAST_P = 0.001  # two ways of running agree above it
@@ -30,13 +30,14 @@ BESIDE = 0.012  # of the axis: how far series stand apart, so that none hides an
 @dataclass(frozen=True, slots=True)
 class Series:
     """One row of `points` per cell, sorted by x: x, count, total, low, high (rates 0..1), expected (NaN where
-    there is none), link ('' where there is none)."""
+    there is none), link ('' where there is none). `form`: what is expected at any x, NaN likewise."""
 
     label: str
     colour: str
     marker: str
     points: pd.DataFrame
     hollow: bool = False
+    form: Callable[[float], float] = lambda x: float("nan")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,18 +67,33 @@ def series(
     for way, words in (("sim", "simulator"), ("mininet", "lab")):
         name = f"{campaign}-{way}"
         if net in (None, way) and name in material.results:
-            points = _points(material.results[name], verdict, where, across, material.links.get(campaign, {}))
+            results = material.results[name]
+            summary = _cells(results, where)
+            points = _points(summary, verdict, across, material.links.get(campaign, {}))
             if len(points):
-                found.append(Series(f"{label}, {words}", *style, points, hollow=way == "mininet"))
+                form = _form(results.settings(int(summary["cell"].iloc[0])), verdict, across)
+                found.append(Series(f"{label}, {words}", *style, points, way == "mininet", form))
     return found
 
 
-def _points(
-    results: Results, verdict: str, where: Mapping[str, Any], across: str, links: Mapping[int, str]
-) -> pd.DataFrame:
+def _cells(results: Results, where: Mapping[str, Any]) -> pd.DataFrame:
     summary = results.summary
     for factor, value in where.items():
         summary = summary[summary[factor].astype(str) == str(value)]
+    return summary
+
+
+def _form(settings: Mapping[str, Any], verdict: str, across: str) -> Callable[[float], float]:
+    """The closed form for a cell's settings with other values of `across`, a key of the network."""
+
+    def expected(x: float) -> float:
+        said = closed_form({**settings, "network": {**settings["network"], across: x}})
+        return float("nan") if said is None else float(getattr(said, verdict))
+
+    return expected
+
+
+def _points(summary: pd.DataFrame, verdict: str, across: str, links: Mapping[int, str]) -> pd.DataFrame:
     rows = [
         {
             "x": float(row[across]),
@@ -108,14 +124,18 @@ def _panel(axes: Axes, panel: Panel) -> None:
     every = [one.points for one in panel.series]
     ticks = sorted({float(x) for points in every for x in points["x"]})
     width = (ticks[-1] - ticks[0]) if len(ticks) > 1 else 1.0
+    fine = np.linspace(ticks[0], ticks[-1], 120) if len(ticks) > 1 else np.empty(0)
     lined: set[tuple[str, ...]] = set()
     for index, one in enumerate(panel.series):
         shift = BESIDE * width * (index - (len(panel.series) - 1) / 2)
         _draw(axes, one, shift)
-        key = (one.colour, *(f"{value:.9f}" for value in one.points["expected"]))
+        rates = [100 * one.form(x) for x in fine]
+        key = (one.colour, *(f"{rate:.9f}" for rate in rates))
         if key not in lined:
             lined.add(key)
-            _line(axes, one)
+            axes.plot(
+                fine, rates, color=one.colour, linewidth=5, alpha=0.28, zorder=1, solid_capstyle="round"
+            )
     axes.set_title(panel.title)
     axes.set_xlabel(panel.across)
     axes.set_ylabel(f"{panel.up}, %")
@@ -153,20 +173,6 @@ def _draw(axes: Axes, one: Series, shift: float) -> None:
     links = [link or None for link in one.points["link"]]
     if any(links):
         dots.set_urls(links)
-
-
-def _line(axes: Axes, one: Series) -> None:
-    known = one.points[one.points["expected"].notna()]
-    if len(known) > 1:
-        axes.plot(
-            known["x"],
-            100 * known["expected"],
-            color=one.colour,
-            linewidth=5,
-            alpha=0.28,
-            zorder=1,
-            solid_capstyle="round",
-        )
 
 
 def number(one: Series, what: str) -> Number:
