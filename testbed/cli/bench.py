@@ -1,13 +1,15 @@
-"""`testbed bench`: how fast the stack is on this machine, beside Linux's own."""
+"""`testbed bench`: how fast the stack is on this machine, beside Linux's own, and what it holds."""
 
 from __future__ import annotations
 
+import json
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from testbed.cli.flags import size_of
+from testbed.cli.show import table
 
 app = typer.Typer(help="How fast the stack is on this machine.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -64,6 +66,36 @@ def paths_(
     arguments = paths.Arguments.of(rounds, size_of(size, "--size"), sets or [], dies)
     outcome = paths.measure(arguments, _progress)
     print("\n".join(summary(outcome, outcome.capacity)))
+
+
+@app.command("half-open")
+def half_open_(
+    syns: Annotated[int, typer.Option(help="SYNs for each profile, with cookies and without.")] = 100_000,
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON object a row.")] = False,
+) -> None:
+    """What half-open connections cost: memory after so many SYNs, with SYN cookies and without."""
+    from testbed.bench import half_open
+
+    rows = half_open.measure(syns, progress=_progress)
+    if as_json:
+        print("\n".join(map(json.dumps, rows)))
+        return
+    head = ["profile", "SYN cookies", "SYNs", "half-open", "allocated B", "B/half-open", "resident MB"]
+    print(table(head, [_half_open_cells(row) for row in rows], left=2))
+
+
+def _half_open_cells(row: dict[str, Any]) -> list[str]:
+    allocated, held = row["bytes"], row["half_open"]
+    each = f"{allocated / held:.0f}" if allocated is not None and held else "-"
+    return [
+        row["profile"],
+        row["syn_cookies"],
+        f"{row['syns']:,}",
+        f"{held:,}",
+        "-" if allocated is None else f"{allocated:,}",
+        each,
+        f"{row['rss_bytes'] / 1e6:.1f}",
+    ]
 
 
 def _progress(text: str) -> None:

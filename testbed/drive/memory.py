@@ -34,15 +34,15 @@ class MemoryMeter:
     def __init__(self) -> None:
         with suppress(OSError):
             Path("/proc/self/clear_refs").write_text("5")  # resets VmHWM
-        self._began = _status("VmRSS")
+        self._began = status_bytes("VmRSS")
 
     def figures(self) -> dict[str, float]:
         """In megabytes."""
-        peak = _status("VmHWM")
+        peak = status_bytes("VmHWM")
         return {"memory_mb": peak / 1e6, "memory_growth_mb": max(peak - self._began, 0) / 1e6}
 
 
-def _status(name: str) -> int:
+def status_bytes(name: str) -> int:
     """A size of /proc/self/status, in bytes."""
     lines = Path("/proc/self/status").read_text().splitlines()
     words = next(line for line in lines if line.startswith(f"{name}:")).split()

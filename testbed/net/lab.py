@@ -1,9 +1,9 @@
 """The lab itself, inside its namespaces: builds the network, runs the programs in it, gathers their reports.
 
 Decides the order of things: nodes and links, settings, wires, servers, clients; then the ends in reverse.
-The clients' end is the run's end, and what competes with them ends after it. What goes wrong travels to the
-runner as a Result. Namespaces and their end are launch.py's. Knows nothing of protocols and records beyond
-their file format.
+The clients' end is the run's end, a flood's too; what else competes with them ends after it. What goes wrong
+travels to the runner as a Result. Namespaces and their end are launch.py's. Knows nothing of protocols and
+of records beyond their file format.
 """
 
 from __future__ import annotations
@@ -77,8 +77,9 @@ class Lab:
         late = wait_done(clients, [*servers, *rivals, *sinks, *self._wires()], self.job.timeout)
         if late:
             self._invalid(f"{late[0].name} had not finished after {self.job.timeout:g} s")
-        for program in (*late, *servers):  # a client that is done goes on answering what servers still ask
-            program.ask_to_end()
+        floods = {spec.name for spec in self.job.hosts if spec.flood is not None}
+        for program in (*(one for one in rivals if one.name in floods), *late, *servers):
+            program.ask_to_end()  # a client that is done goes on answering what servers still ask
         for program in (*servers, *clients, *rivals, *sinks):
             program.end()
         for program in (*clients, *servers):
