@@ -22,12 +22,37 @@ FEATURES = Campaign("features", "seed/features.yaml", nets=("sim",), connections
 FEATURES_LINUX = Campaign(
     "features_linux", "seed/features_linux.yaml", nets=("mininet",), connections={}, quick={}, linux=True
 )
+FLOOD = Campaign(
+    "flood",
+    "flood.yaml",
+    connections={"sim": 500, "mininet": 150},
+    quick={"sim": 60, "mininet": 30},
+    quick_sets=(
+        "vary.traffic.attacker.syn_flood=[0, 1000]",
+        "vary.server.syn_cookies=[off, always]",
+        "vary.client.profile=[v0, v1]",
+    ),
+)
+FLOOD_GOODPUT = Campaign(
+    "flood_goodput",
+    "flood_goodput.yaml",
+    connections={"sim": 500, "mininet": 150},
+    quick={"sim": 60, "mininet": 30},
+    quick_sets=("vary.paths.*.loss.up=[20]",),
+)
 OPTIONS = Campaign("options", "seed/options.yaml", nets=("sim",), connections={}, quick={})
 FAST_OPEN = Campaign("fast_open", "seed/fast_open.yaml", quick_sets=FEW_LOSSES, samples=40)
 FAST_OPEN_TIME = Campaign("fast_open_time", "seed/fast_open_time.yaml")
 FAST_OPEN_LINUX = Campaign("fast_open_linux", "seed/fast_open_linux.yaml", nets=("mininet",), linux=True)
 
 SLIDES = (
+    Slide(
+        "syn_cookies",
+        "TCP SYN cookies",
+        "What does a server keep of a SYN that nobody completes, with SYN cookies and without?",
+        "testbed.figures.seed.syn_cookies:section",
+        (LADDERS,),
+    ),
     Slide(
         "third_ack_loss",
         "Loss of the third ACK",
@@ -62,6 +87,13 @@ SLIDES = (
         "What is won when the key no longer travels in the SYN?",
         "testbed.figures.seed.option_space:section",
         (OPTIONS,),
+    ),
+    Slide(
+        "stateless_server",
+        "Stateless web server",
+        "What do clients keep of a web server, and of Multipath TCP, while somebody floods it with SYNs?",
+        "testbed.figures.seed.stateless_server:section",
+        (FLOOD, FLOOD_GOODPUT),
     ),
     Slide(
         "features",

@@ -49,6 +49,7 @@ def lines(
                 _line(axes, series, column, profile, BESIDE * (index - (len(profiles) - 1) / 2))
             rates = sorted(set(summary[rate]))
             axes.set_xticks(range(len(rates)), [f"{each:,.0f}" for each in rates])
+            axes.set_xlim(-0.5, len(rates) - 0.5)
             axes.set_xlabel("SYNs per second of the flood", fontsize=8.5)
             axes.set_ylabel(up, fontsize=8.5)
             axes.tick_params(labelsize=8.5)
