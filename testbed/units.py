@@ -92,9 +92,9 @@ def show_size(size: int) -> str:
 
 
 def show_time(nanoseconds: int) -> str:
-    """10000000 -> '10 ms'."""
+    """10000000 -> '10 ms'; seconds at most."""
     for unit, size in reversed(_TIMES.items()):
-        if nanoseconds >= size:
+        if unit != "min" and nanoseconds >= size:
             return f"{nanoseconds / size:g} {unit}"
     return "0 ms"
 

@@ -69,7 +69,7 @@ def test_no_count(value: object) -> None:
 
 
 def test_shown_as_people_write_them() -> None:
-    assert [show_time(n) for n in (0, 10_000_000, 1_500_000, 2 * 10**9)] == ["0 ms", "10 ms", "1.5 ms", "2 s"]
+    assert [show_time(n) for n in (0, 10_000_000, 1_500_000, 10**12)] == ["0 ms", "10 ms", "1.5 ms", "1000 s"]
     assert [show_rate(n) for n in (None, 10**7, 2_500_000, 900)] == [
         "no limit",
         "10 Mbit/s",

@@ -114,7 +114,7 @@ def _linux(material: Material, verdict: str, size: int) -> list[Series]:
 def _piggyback(material: Material, verdict: str) -> list[Series]:
     found = []
     for profile in ("draft", "v1"):
-        where = {"client.profile": profile, "workload.request": TEN}
+        where = {"client.profile": profile}
         style = PROFILE_STYLE[profile]
         found += series(material, "piggyback", verdict, where=where, label=profile, style=style)
     return found
