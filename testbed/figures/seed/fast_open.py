@@ -176,11 +176,14 @@ def _time_words(ours: dict[str, list[Pair]]) -> str:
         for profile, pairs in ours.items()
         for fast, slow in pairs[:1]
     )
-    return (
+    text = (
         f"What it is for: half of the connections have the first byte of the response after {words}. One "
         "round trip is saved, in every profile alike. The steps to the right are losses: a SYN that is "
         "lost costs a second, with its data or without."
     )
+    if any(fast.lab for pairs in ours.values() for fast, _ in pairs):
+        text += " A lab's milliseconds are those of a shared machine: when it is busy, all come later."
+    return text
 
 
 def _linux_words(linux: dict[str, list[Pair]]) -> list[str]:
