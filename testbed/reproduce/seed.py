@@ -6,7 +6,7 @@ slide is drawn. The slides: IETF, Multipath TCP working group; draft-paasch-mptc
 
 from __future__ import annotations
 
-from testbed.reproduce.needs import LADDERS, Campaign, Slide
+from testbed.reproduce.needs import LADDERS, Campaign, Measurement, Slide
 
 FEW_LOSSES = ("vary.paths.*.loss.up=[0, 5, 20]",)
 
@@ -40,6 +40,13 @@ FLOOD_GOODPUT = Campaign(
     quick={"sim": 60, "mininet": 30},
     quick_sets=("vary.paths.*.loss.up=[20]",),
 )
+HALF_OPEN = Measurement(
+    "half_open",
+    "memory of half-open connections",
+    "testbed.bench.half_open:up_to",
+    sizes=(100_000,),
+    quick_sizes=(10_000,),
+)
 OPTIONS = Campaign("options", "seed/options.yaml", nets=("sim",), connections={}, quick={})
 FAST_OPEN = Campaign("fast_open", "seed/fast_open.yaml", quick_sets=FEW_LOSSES, samples=40)
 FAST_OPEN_TIME = Campaign("fast_open_time", "seed/fast_open_time.yaml")
@@ -52,6 +59,7 @@ SLIDES = (
         "What does a server keep of a SYN that nobody completes, with SYN cookies and without?",
         "testbed.figures.seed.syn_cookies:section",
         (LADDERS,),
+        (HALF_OPEN,),
     ),
     Slide(
         "third_ack_loss",

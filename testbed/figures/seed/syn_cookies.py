@@ -1,8 +1,9 @@
 """Slide 1, "TCP SYN-cookies": what a half-open connection costs a server, and that cookies cost none.
 
 Decides how the measurement "half_open" is drawn and what is computed from it. Its rows: profile, syn_cookies,
-syns (sent), half_open (connections held afterwards), bytes (of the server's objects) and rss_bytes (of its
-process), both beyond what was there before the first SYN. Read first: RFC 4987 §2 and §3.6.
+syns (sent so far), half_open (connections held at most), bytes (allocated since the first SYN; None where
+that was not traced) and rss_bytes (resident, of the whole process; before the first SYN as well).
+Read first: RFC 4987 §2 and §3.6; testbed/bench/half_open.py, which measures.
 """
 
 from __future__ import annotations
@@ -18,13 +19,15 @@ from matplotlib.ticker import FuncFormatter
 
 from testbed.figures.sections import Material, Number, Picture, Section
 from testbed.figures.seed.ladders import ladder
+from testbed.figures.seed.panel import row as in_a_row
 from testbed.figures.style import PROFILE_STYLE, RC
 from testbed.figures.themed import inline_svg
 
 MEASUREMENT = "half_open"
 OFF, ALWAYS = "off", "always"
-FLOOR = 100.0  # bytes; below, the axis is linear down to nothing
 NEGLIGIBLE = 1.0  # byte per SYN: no state
+# What is drawn, and where its axis is linear down to nothing.
+GROWTHS = {"bytes": ("allocated by the server", 1e3), "resident": ("resident memory of its process", 1e5)}
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -47,44 +50,56 @@ def section(material: Material) -> Section:
 
 
 def _series(rows: Rows) -> dict[tuple[str, str], list[Mapping[str, Any]]]:
-    """Rows by profile and cookies, in rising numbers of SYNs."""
+    """Rows by profile and cookies, in rising numbers of SYNs; `resident` is what came with the SYNs."""
     found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for row in sorted(rows, key=lambda row: int(row["syns"])):
         found.setdefault((str(row["profile"]), str(row["syn_cookies"])), []).append(row)
-    return found
+    return {
+        key: [{**row, "resident": row["rss_bytes"] - series[0]["rss_bytes"]} for row in series]
+        for key, series in found.items()
+    }
 
 
 def slope(rows: Rows, across: str, up: str) -> float:
-    """Of the straight line by least squares; NaN with fewer than two points."""
-    x, y = (np.array([float(row[key]) for row in rows]) for key in (across, up))
+    """Of the straight line by least squares, where `up` is known; NaN with fewer than two points."""
+    known = [row for row in rows if row[up] is not None]
+    x, y = (np.array([float(row[key]) for row in known]) for key in (across, up))
     return float(np.polyfit(x, y, 1)[0]) if len(set(x)) > 1 else float("nan")
 
 
 def _drawn(rows: Rows) -> str:
-    with matplotlib.rc_context(RC):
-        picture = Figure(figsize=(6.4, 4.4), layout="constrained")
-        axes = picture.subplots()
-        for (profile, cookies), series in _series(rows).items():
-            _line(axes, profile, cookies, series)
-        axes.set_xscale("log")
-        axes.set_yscale("symlog", linthresh=FLOOR, linscale=0.4)
-        axes.set_ylim(bottom=-FLOOR / 4)
-        ticks = sorted({int(row["syns"]) for row in rows})
-        axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
-        axes.minorticks_off()
-        axes.set_xlabel("SYNs without a third ACK")
-        axes.set_ylabel("memory of the server's objects")
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _bytes(value)))
-        axes.legend(loc="upper left", fontsize=8.5)
-        return inline_svg(picture, "syn-cookies-memory")
+    plots = []
+    for column, (up, linear) in GROWTHS.items():
+        with matplotlib.rc_context(RC):
+            picture = Figure(figsize=(4.9, 4.2), layout="constrained")
+            axes = picture.subplots()
+            for (profile, cookies), series in _series(rows).items():
+                _line(axes, profile, cookies, [row for row in series if row["syns"]], column)
+            axes.set_xscale("log")
+            axes.set_yscale("symlog", linthresh=linear, linscale=0.4)
+            top = axes.get_ylim()[1]
+            decades = range(int(np.log10(linear)), int(np.log10(top)) + 1)
+            axes.set_yticks([0, *(10.0**decade for decade in decades)])
+            axes.set_ylim(-linear / 4, top)
+            ticks = sorted({int(row["syns"]) for row in rows} - {0})
+            axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+            axes.minorticks_off()
+            axes.tick_params(labelsize=8.5)
+            axes.set_xlabel("SYNs without a third ACK")
+            axes.set_title(up, fontsize=10)
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _bytes(value)))
+            axes.legend(loc="center right", fontsize=8)
+            plots.append(inline_svg(picture, f"syn-cookies-{column}"))
+    return in_a_row(plots)
 
 
-def _line(axes: Axes, profile: str, cookies: str, series: Rows) -> None:
+def _line(axes: Axes, profile: str, cookies: str, series: Rows, column: str) -> None:
     colour, marker = PROFILE_STYLE[profile]
     off = cookies == OFF
+    known = [row for row in series if row[column] is not None]
     axes.plot(
-        [int(row["syns"]) for row in series],
-        [max(float(row["bytes"]), 0.0) for row in series],
+        [int(row["syns"]) for row in known],
+        [max(float(row[column]), 0.0) for row in known],
         color=colour,
         marker=marker,
         markersize=6,
@@ -107,23 +122,23 @@ def _bytes(value: float) -> str:
 def _alt(rows: Rows) -> str:
     parts = []
     for (profile, cookies), series in _series(rows).items():
-        held, syns = float(series[-1]["bytes"]), int(series[-1]["syns"])
-        parts.append(f"{profile}, cookies {cookies}: {_bytes(round(held))} at {syns:,} SYNs")
+        held, syns = float(series[-1]["resident"]), int(series[-1]["syns"])
+        parts.append(f"{profile}, cookies {cookies}: {_bytes(round(held))} more resident at {syns:,} SYNs")
     return "; ".join(parts)
 
 
 def _said(rows: Rows) -> str:
-    held = [
-        f"{slope(series, 'half_open', 'bytes'):,.0f} bytes ({profile})"
-        for (profile, cookies), series in _series(rows).items()
-        if cookies == OFF
-    ]
+    held = []
+    for (profile, cookies), series in _series(rows).items():
+        if cookies == OFF:
+            each, process = (slope(series, "half_open", key) for key in GROWTHS)
+            held.append(f"{each:,.0f} bytes with {profile} ({process:,.0f} resident)")
     most = max(int(row["syns"]) for row in rows)
-    left = [row for row in rows if row["syn_cookies"] == ALWAYS]
-    state = max((int(row["half_open"]) for row in left), default=0)
+    state = max((int(row["half_open"]) for row in rows if row["syn_cookies"] == ALWAYS), default=0)
     return (
-        f"Without cookies each half-open connection of our server holds {' or '.join(held)}, the slope of "
-        f"the line by least squares. With cookies the server held {state:,} connections after {most:,} SYNs."
+        f"Without cookies each half-open connection of our server takes {' and '.join(held)}: slopes of "
+        f"straight lines by least squares. After {most:,} SYNs with cookies the server held {state:,} "
+        "connections."
     )
 
 
@@ -143,16 +158,21 @@ def _numbers(rows: Rows) -> tuple[Number, ...]:
             )
         )
         if cookies == OFF:
-            each, process = (slope(series, "half_open", key) for key in ("bytes", "rss_bytes"))
+            each, process = (slope(series, "half_open", key) for key in GROWTHS)
             numbers.append(
                 Number(
-                    f"{name}: bytes per half-open connection, objects and process",
+                    f"{name}: bytes per half-open connection, allocated and resident",
                     f"{each:,.0f}, {process:,.0f}",
                 )
             )
         else:
             each = slope(series, "syns", "bytes")
             numbers.append(
-                Number(f"{name}: bytes per SYN", f"{each:.2f}", f"under {NEGLIGIBLE:g}", each < NEGLIGIBLE)
+                Number(
+                    f"{name}: bytes allocated per SYN",
+                    f"{each:.2f}",
+                    f"under {NEGLIGIBLE:g}",
+                    each < NEGLIGIBLE,
+                )
             )
     return tuple(numbers)
