@@ -1,29 +1,29 @@
 """What travels between the runner and a lab, as files in the run's directory.
 
-Decides names and shape: `lab.json` holds the job, `result.json` the outcome or the error, `nodes.json` the
-first process of every node; each program has PROGRAM.json, PROGRAM.out.json and PROGRAM.log. Knows nothing
-of how either side works.
+Decides names and shape: `lab.pickle` holds the job (from one process of a user to its own child, so that a
+lab starts without the library that checks the users' words), `result.json` the outcome or the error,
+`nodes.json` the first process of every node; each program has PROGRAM.json, PROGRAM.out.json and PROGRAM.log.
+Knows nothing of how either side works.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+import pickle
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TypeVar
-
-from pydantic import TypeAdapter
+from typing import Self
 
 from testbed.errors import MachineError, RunFailed, TestbedError, UserError
 from testbed.plan import NetPlan
 from testbed.workloads import HostSpec, RunOutcome
 
-JOB = "lab.json"
+JOB = "lab.pickle"
 RESULT = "result.json"
 NODES = "nodes.json"
 LOG = "lab.log"
 
 _ERRORS: dict[int, type[TestbedError]] = {2: UserError, 3: MachineError}
-Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,15 @@ class Job:
     timeout: float = 600.0
     cpu: int = 0
 
+    def write(self, folder: Path) -> None:
+        write(folder / JOB, pickle.dumps(self))
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        job = pickle.loads((folder / JOB).read_bytes())
+        assert isinstance(job, cls)
+        return job
+
 
 @dataclass(frozen=True)
 class Result:
@@ -47,6 +56,18 @@ class Result:
     status: int = 0
     message: str = ""
     outcome: RunOutcome | None = None
+
+    def write(self, folder: Path) -> None:
+        outcome = self.outcome
+        plain = outcome and {field.name: getattr(outcome, field.name) for field in fields(outcome)}
+        whole = {"status": self.status, "message": self.message, "outcome": plain}
+        write(folder / RESULT, json.dumps(whole).encode())
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        whole = json.loads((folder / RESULT).read_bytes())
+        plain = whole["outcome"]
+        return cls(whole["status"], whole["message"], None if plain is None else RunOutcome(**plain))
 
     def unwrap(self) -> RunOutcome:
         if self.outcome is None:
@@ -59,15 +80,11 @@ def error_of(status: int, message: str) -> TestbedError:
     return _ERRORS.get(status, RunFailed)(message)
 
 
-def write(path: Path, kind: type[Value], value: Value) -> None:
+def write(path: Path, content: bytes) -> None:
     """Atomically: a reader finds the whole file or none."""
     part = path.with_name(path.name + ".part")
-    part.write_bytes(TypeAdapter(kind).dump_json(value, indent=1))
+    part.write_bytes(content)
     part.replace(path)
-
-
-def read(path: Path, kind: type[Value]) -> Value:
-    return TypeAdapter(kind).validate_json(path.read_bytes())
 
 
 def tail(path: Path, lines: int = 12) -> str:

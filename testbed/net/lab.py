@@ -20,8 +20,9 @@ from mininet.net import Mininet
 
 from testbed.errors import TestbedError
 from testbed.net import mininet_net
-from testbed.net.configure import configure, dropped
-from testbed.net.job import JOB, NODES, RESULT, Job, Result, read, write
+from testbed.net.configure import works
+from testbed.net.job import NODES, Job, Result, write
+from testbed.net.nodes import Nodes
 from testbed.net.programs import Program, wait_done
 from testbed.net.prompt import open_prompt
 from testbed.plan import NetPlan
@@ -34,7 +35,7 @@ _STAND_IN = Path(__file__).with_name("mnexec.py")
 def main(directory: str, mode: str) -> int:
     folder = Path(directory)
     try:
-        job = read(folder / JOB, Job)
+        job = Job.read(folder)
         _set_path()
         lab = Lab(job, folder)
         if mode == "run":
@@ -44,7 +45,7 @@ def main(directory: str, mode: str) -> int:
             result = Result(outcome=lab.outcome)
     except TestbedError as error:
         result = Result(status=error.status, message=str(error))
-    write(folder / RESULT, Result, result)
+    result.write(folder)
     return result.status
 
 
@@ -54,18 +55,18 @@ class Lab:
     def __init__(self, job: Job, folder: Path) -> None:
         self.job, self.folder = job, folder
         self.outcome = RunOutcome()
-        self.net: Mininet = mininet_net.build(job.plan, wires_of(job.plan, job.capture))
-        self.pids = {node.name: self.net[node.name].pid for node in job.plan.nodes}
         cpus = sorted(os.sched_getaffinity(0))
         here, there = cpus[job.cpu % len(cpus)], cpus[(job.cpu + 1) % len(cpus)]
+        self.nodes = Nodes({node.name: works(job.plan, node.name, here) for node in job.plan.nodes})
+        self.net: Mininet = mininet_net.build(job.plan, self.nodes.pids, wires_of(job.plan, job.capture))
         self.wires = self._start_wires()  # side by side with the nodes' settings
-        steered = configure(job.plan, self.pids, here)
+        steered = all(self.nodes.do("settle").values())
         for wires in self._wires():
             wires.wait_ready()
         mininet_net.release(self.net)
         if not steered:
             self._keep_order(here, there)
-        write(folder / NODES, dict[str, int], self.pids)
+        write(folder / NODES, json.dumps(self.nodes.pids).encode())
 
     def run(self) -> RunOutcome:
         idle, total = _cpu_times()
@@ -118,7 +119,7 @@ class Lab:
 
     def _keep_order(self, here: int, there: int) -> None:
         """For a user namespace: a cable has a queue for each CPU, so whoever sends into it stays on one."""
-        for pid in (0, *self.pids.values()):
+        for pid in (0, *self.nodes.pids.values()):
             os.sched_setaffinity(pid, {here})
         if self.wires:
             os.sched_setaffinity(self.wires.process.pid, {there})
@@ -161,7 +162,9 @@ class Lab:
 
     def _start_host(self, spec: HostSpec, origin: int) -> Program:
         """`origin`: the moment from which its rows count time."""
-        write(self.folder / f"{spec.name}.json", HostSpec, spec)
+        from pydantic import TypeAdapter  # a tenth of a second, and only where there are hosts to be started
+
+        write(self.folder / f"{spec.name}.json", TypeAdapter(HostSpec).dump_json(spec, indent=1))
         words = ["--origin", str(origin), *(["--stay"] if spec.role == "client" else [])]
         start = self.net[spec.name].popen
         return Program(spec.name, "testbed.drive.host", self.folder, *words, start=start)
@@ -178,9 +181,9 @@ class Lab:
         return report
 
     def _end_wires(self) -> None:
-        lost = dropped(self.job.plan, self.pids)
+        lost = [item for drops in self.nodes.do("drops").values() for item in drops.items()]
         if lost:
-            counts = ", ".join(f"{count} at {name}" for name, count in lost.items())
+            counts = ", ".join(f"{count} at {name}" for name, count in lost)
             self._invalid(f"the machine itself dropped packets: {counts}")
         if self.wires is None:
             return

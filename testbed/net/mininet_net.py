@@ -9,27 +9,53 @@ are never called.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from mininet.link import Link
 from mininet.log import setLogLevel
 from mininet.net import Mininet
 from mininet.node import Host
-from pyroute2 import IPRoute
-from pyroute2.netlink.exceptions import NetlinkError
 
 from testbed.drive.tun import open_tap
 from testbed.errors import MachineError
+from testbed.net import netlink
 from testbed.net.namespaces import in_network
 from testbed.plan import LinkPlan, NetPlan
 
 
 class LabHost(Host):  # type: ignore[misc]
-    """Mininet's host, without its demand for ifconfig: configure.py speaks to the kernel itself."""
+    """Mininet's host, whose namespaces `process` has made and holds. Its shell starts with the first command,
+    and anew where it has ended: a lab that starts its programs itself needs none. `opening`: what a new shell
+    is told."""
 
-    isSetup = True
+    isSetup = True  # without its demand for ifconfig: configure.py speaks to the kernel itself
+    opening = ""
+
+    def startShell(self, mnopts: str | None = None) -> None:
+        self.pid = self.params["process"]
+
+    def open_shell(self) -> None:
+        """Unless there is one."""
+        if self.shell:
+            if self.shell.poll() is None:
+                return
+            self.cleanup()
+        process, self.inNamespace = self.pid, False  # nothing to be made: it joins
+        super().startShell(f"-cda{process}")
+        self.pid, self.inNamespace = process, True
+        if self.opening:
+            self.cmd(self.opening)
+
+    def sendCmd(self, *args: Any, **kwargs: Any) -> None:
+        self.open_shell()
+        super().sendCmd(*args, **kwargs)
+
+    def cmd(self, *args: Any, **kwargs: Any) -> Any:
+        self.open_shell()
+        return super().cmd(*args, **kwargs)
 
 
 class LabLink(Link):  # type: ignore[misc]
@@ -56,27 +82,22 @@ class LabLink(Link):  # type: ignore[misc]
             ends: list[int] = []
             for name, node in ((name1, node1), (name2, node2)):
                 with in_network(node.pid):
-                    ends.append(open_tap(name))
+                    ends.append(open_tap(name, lasting=True))
             self.taps = tuple(ends)
             return
-        self._kernel.link(
-            "add",
-            ifname=name1,
-            kind="veth",
-            address=addr1,
-            net_ns_pid=node1.pid,
-            peer={"ifname": name2, "address": addr2, "net_ns_pid": node2.pid},
-        )
+        ends_there = ((name1, addr1, node1.pid), (name2, addr2, node2.pid))
+        self._kernel.tell([netlink.cable(f"link {self.plan.name}", ends_there)])
 
 
-def build(plan: NetPlan, wires: Collection[str]) -> Mininet:
-    """Nodes and links, nothing configured yet. `wires`: names of the links that are to be wires."""
+def build(plan: NetPlan, pids: Mapping[str, int], wires: Collection[str]) -> Mininet:
+    """Nodes and links, nothing configured yet. `pids`: the process that holds each node's namespaces;
+    `wires`: names of the links that are to be wires."""
     setLogLevel("output")  # warnings, and what the command line answers
     Mininet.inited = True  # the lab is private: no machine-wide sysctls to be set
     net = Mininet(topo=None, host=LabHost, controller=None, link=LabLink, build=False)
     for node in plan.nodes:
-        net.addHost(node.name, ip=None)
-    with IPRoute() as kernel:
+        net.addHost(node.name, ip=None, process=pids[node.name])
+    with netlink.Netlink() as kernel:
         for link in plan.links:
             try:
                 net.addLink(
@@ -92,10 +113,8 @@ def build(plan: NetPlan, wires: Collection[str]) -> Mininet:
                     params1={"up": None},
                     params2={"up": None},
                 )
-            except NetlinkError as error:
-                raise MachineError(
-                    f"link {link.name}: the kernel refused it: {error}; {_mend(error)}"
-                ) from None
+            except netlink.Refused as error:
+                raise MachineError(f"the kernel refused {error.strerror}; {_mend(error)}") from None
             for end in (link.a, link.b):
                 interface = net[end.node].intf(end.name)
                 interface.ip, interface.prefixLen = end.address.split("/")
@@ -117,7 +136,7 @@ def release(net: Mininet) -> None:
         link.taps = ()
 
 
-def _mend(error: NetlinkError) -> str:
-    if error.code == 95:  # EOPNOTSUPP
+def _mend(error: netlink.Refused) -> str:
+    if error.errno == errno.EOPNOTSUPP:
         return "the kernel lacks veth: sudo modprobe veth"
     return "see dmesg"

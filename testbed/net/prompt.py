@@ -3,8 +3,7 @@
 Decides what Mininet decides otherwise: names of nodes in a command become addresses, but not the word after
 `testbed`, or `client testbed client ADDRESS` would be no command; what is typed meanwhile goes to the command
 that runs, but from a script each command gets an empty standard input and leaves the next lines alone; and a
-node's own shell, which is all that keeps the node, is not ended by `exit`. Knows nothing of how the lab is
-made.
+node's shell, with all that was set in it, is not ended by `exit`. Knows nothing of how the lab is made.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from testbed.plan import NetPlan, draw
 # In a subshell `exit` ends that one only, as always.
 _KEEP_SHELL = (
     'exit() { [ "$BASH_SUBSHELL" -gt 0 ] && builtin exit "$@";'
-    " echo 'this shell is the node itself; exit alone, without a node, leaves the lab' >&2; return 1; };"
+    " echo 'this is the shell of a node; exit alone, without a node, leaves the lab' >&2; return 1; };"
     " set -o ignoreeof"
 )
 _TESTBED = re.compile(r"(^|\W)testbed$")  # as a command: also (testbed, $(testbed or a path
@@ -48,8 +47,6 @@ class Prompt(CLI):  # type: ignore[misc]
             )
         elif not rest:
             error(f"*** Please enter a command for node: {first} <cmd>\n")
-        elif self.mn[first].shell.poll() is not None:
-            error(f"*** {first} is gone, its shell has ended; exit leaves the lab\n")
         else:
             words = rest.split(" ")
             node = self.mn[first]
@@ -88,7 +85,7 @@ class Prompt(CLI):  # type: ignore[misc]
                     elif shell in ready:
                         node.shell.wait()
                         node.waiting = False
-                        error(f"*** the shell of {node.name} has ended, and the node with it\n")
+                        error(f"*** the shell of {node.name} has ended; its next command has a new one\n")
                 except KeyboardInterrupt:
                     node.sendInt()
         finally:
@@ -112,5 +109,5 @@ def open_prompt(net: Mininet, plan: NetPlan, trouble: Callable[[], str | None]) 
         flush=True,
     )
     for node in net.hosts:
-        node.cmd(_KEEP_SHELL)
+        node.opening = _KEEP_SHELL
     Prompt(net, trouble)

@@ -8,6 +8,7 @@ each call has a process, namespaces and a directory of its own.
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import select
 import signal
@@ -22,7 +23,7 @@ from typing import Any, Self
 from testbed.errors import RunFailed, UserError
 from testbed.linux import node
 from testbed.linux.settings import is_kernel
-from testbed.net.job import JOB, LOG, NODES, RESULT, Job, Result, error_of, read, tail, write
+from testbed.net.job import LOG, NODES, RESULT, Job, Result, error_of, tail
 from testbed.net.machine import check
 from testbed.plan import NetPlan
 from testbed.workloads import HostSpec, RunOutcome
@@ -99,7 +100,7 @@ class Lab:
                 self.process.wait(ENDED_WITHIN)
                 _result(self.process, self.directory).unwrap()
                 raise RunFailed(f"the lab did not start; {tail(self.directory / LOG)}")
-            self._inner = read(self.directory / NODES, dict[str, int])
+            self._inner = json.loads((self.directory / NODES).read_text())
             self._outer = _outer_pids(self.process.pid)
         except BaseException:
             self._lab.__exit__(*sys.exc_info())
@@ -164,7 +165,7 @@ def _started(  # type: ignore[no-untyped-def]
     directory.mkdir(parents=True, exist_ok=True)
     directory = directory.resolve()
     (directory / RESULT).unlink(missing_ok=True)
-    write(directory / JOB, Job, job)
+    job.write(directory)
     inside, outside = os.pipe()
     try:
         with (directory / LOG).open("wb") as log:
@@ -209,7 +210,7 @@ def _environment() -> dict[str, str]:
 
 def _result(process: subprocess.Popen[bytes], directory: Path) -> Result:
     try:
-        return read(directory / RESULT, Result)
+        return Result.read(directory)
     except FileNotFoundError:
         status = process.returncode
         raise error_of(

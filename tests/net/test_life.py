@@ -150,6 +150,13 @@ def test_the_end_of_process_1_is_an_error_and_leaves_nothing() -> None:
         watch.wait_gone()
 
 
+def test_a_node_that_was_killed_is_named() -> None:
+    with pytest.raises(RunFailed, match="r1: the first process of this node"), Lab(two_path()) as lab:  # noqa: PT012
+        watch = Watch(family(lab.process.pid))
+        os.kill(lab.pid("r1"), signal.SIGKILL)
+    watch.wait_gone(0)
+
+
 def _parent(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 

@@ -11,10 +11,10 @@ import pytest
 from testbed.errors import RunFailed, UserError
 from testbed.mptcp.config import SECOND, ClientConfig, Profile, ServerConfig, SynCookies
 from testbed.net import run_in_lab
-from testbed.net.job import Job, read, write
+from testbed.net.job import Job, Result
 from testbed.net.programs import Program, wait_done
 from testbed.plan import NetPlan
-from testbed.workloads import HostSpec, Workload
+from testbed.workloads import HostSpec, Row, RunOutcome, Workload
 from tests.net.needs import lab_only, two_path
 
 
@@ -36,8 +36,16 @@ def specs(
 def test_a_job_survives_the_way_to_the_lab(tmp_path: Path) -> None:
     plan = two_path({"paths.1.drop.up": "third_ack + data:1", "paths.2.loss": 5})
     job = Job(plan, specs(plan), seed=9, capture=True, timeout=12.5, cpu=3)
-    write(tmp_path / "job.json", Job, job)
-    assert read(tmp_path / "job.json", Job) == job
+    job.write(tmp_path)
+    assert Job.read(tmp_path) == job
+
+
+def test_a_result_survives_the_way_back(tmp_path: Path) -> None:
+    rows: list[Row] = [{"host": "client", "bytes_sent": 7, "reason": None, "paths": [{"name": "1"}]}]
+    outcome = RunOutcome(rows=rows, fidelity={"wire_p50_us": 1.5}, invalid="it rained")
+    for result in (Result(outcome=outcome), Result(3, "no tun")):
+        result.write(tmp_path)
+        assert Result.read(tmp_path) == result
 
 
 def test_an_address_outside_the_host_is_the_users_error(tmp_path: Path) -> None:

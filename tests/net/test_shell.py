@@ -108,9 +108,13 @@ def test_ctrl_c_and_exit_end_the_command_and_not_the_lab(tmp_path: Path) -> None
         terminal.type("client (exit 3); echo status $?")
         assert "status 3" in terminal.until("mininet> ")
         terminal.type("r1 exec true")
-        assert "the shell of r1 has ended, and the node with it" in terminal.until("mininet> ")
-        terminal.type("r1 true")
-        assert "r1 is gone" in terminal.until("mininet> ")
+        assert "the shell of r1 has ended; its next command has a new one" in terminal.until("mininet> ")
+        terminal.type("r1 ip -4 -o address show dev r1-eth0; echo status $?")
+        answer = terminal.until("mininet> ")
+        assert "inet 10." in answer
+        assert "status 0" in answer
+        terminal.type("r1 exit")
+        assert "exit alone, without a node, leaves the lab" in terminal.until("mininet> ")
         terminal.type("exit")
         terminal.until("left in good order")
         assert terminal.process.wait(10) == 0
