@@ -3,7 +3,7 @@
 Decides what is measured and how the comparison stays fair. Nothing here judges: a number is a number.
 """
 
-from testbed.bench import datapath, half_open, paths
+from testbed.bench import datapath, half_open, labs, paths
 from testbed.bench.text import profile_of, summary
 
-__all__ = ["datapath", "half_open", "paths", "profile_of", "summary"]
+__all__ = ["datapath", "half_open", "labs", "paths", "profile_of", "summary"]

@@ -98,5 +98,17 @@ def _half_open_cells(row: dict[str, Any]) -> list[str]:
     ]
 
 
+@app.command("labs")
+def labs_(
+    rounds: Annotated[int, typer.Option(help="How often each side has its turn.")] = 7,
+    hosts: Annotated[int, typer.Option(help="Hosts around the router.")] = 19,
+) -> None:
+    """A lab up and down, and plain Mininet with the same class, taking turns."""
+    from testbed.bench import labs
+
+    outcome = labs.measure(labs.Arguments(rounds, hosts), _progress)
+    print("\n".join(labs.summary(outcome)))
+
+
 def _progress(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
