@@ -17,9 +17,10 @@ class Campaign:
     """An experiment to run, once in each of `nets`.
 
     `experiment` is a file below experiments/. `connections` per cell and way of running, `quick` the same for
-    a quick reproduction; both empty: as the file says. `quick_sets`: further `--set` of a quick one.
-    `samples`: connections per cell whose packets are captured in the simulator besides, for the ladders
-    behind the points of a curve. `linux`: it needs the kernel's own Multipath TCP.
+    a quick reproduction; both empty: as the file says. `sets`: further `--set`, `lab_sets` those of labs,
+    `quick_sets` those of a quick reproduction, which runs in `quick_nets` alone. `samples`: connections per
+    cell whose packets are captured in the simulator besides, for the ladders behind the points of a curve.
+    `linux`: it needs the kernel's own Multipath TCP.
     """
 
     name: str
@@ -30,7 +31,9 @@ class Campaign:
     )
     quick: dict[str, int] = field(default_factory=lambda: {"sim": QUICK_SIM, "mininet": QUICK_LAB})
     sets: tuple[str, ...] = ()
+    lab_sets: tuple[str, ...] = ()
     quick_sets: tuple[str, ...] = ()
+    quick_nets: tuple[str, ...] = ("sim",)
     samples: int = 0
     linux: bool = False
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from testbed.errors import UserError
 from testbed.figures import Chapter, Evidence, Material, Section, write_page
 from testbed.reproduce.material import material, of_slide
 from testbed.reproduce.needs import Slide
@@ -48,7 +49,10 @@ def _numbered(slides: Sequence[Slide]) -> list[tuple[int, Slide]]:
 def _chapter(number: int, slide: Slide, whole: Material, done: Done) -> Chapter:
     given = of_slide(whole, slide)
     module, _, function = slide.drawn_by.partition(":")
-    section: Section = getattr(importlib.import_module(module), function)(given)
+    try:
+        section: Section = getattr(importlib.import_module(module), function)(given)
+    except UserError as error:  # rows that do not suit this slide; the others are drawn
+        section = Section((), left_out=(str(error),))
     evidence = [_evidence(key, results, done.commands.get(key, "")) for key, results in given.results.items()]
     evidence += [
         Evidence(

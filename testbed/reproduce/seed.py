@@ -6,13 +6,15 @@ slide is drawn. The slides: IETF, Multipath TCP working group; draft-paasch-mptc
 
 from __future__ import annotations
 
-from testbed.reproduce.needs import LADDERS, Campaign, Measurement, Slide
+from testbed.reproduce.needs import LADDERS, NETS, Campaign, Measurement, Slide
 
 FEW_LOSSES = ("vary.paths.*.loss.up=[0, 5, 20]",)
 
 COOKIE_LOSS = Campaign("cookie_loss", "seed/cookie_loss.yaml", quick_sets=FEW_LOSSES, samples=40)
-FALLBACK = Campaign("fallback", "seed/fallback.yaml", quick_sets=FEW_LOSSES, samples=40)
-LINUX = Campaign("linux", "seed/linux.yaml", nets=("mininet",), quick_sets=FEW_LOSSES, linux=True)
+LAB = ("mininet",)
+
+FALLBACK = Campaign("fallback", "seed/fallback.yaml", quick_sets=FEW_LOSSES, quick_nets=NETS, samples=40)
+LINUX = Campaign("linux", "seed/linux.yaml", LAB, quick_sets=FEW_LOSSES, quick_nets=LAB, linux=True)
 ISN_RECOVERY = Campaign("isn_recovery", "seed/isn_recovery.yaml", quick_sets=FEW_LOSSES)
 PIGGYBACK = Campaign("piggyback", "seed/piggyback.yaml", quick_sets=FEW_LOSSES)
 OVERTAKING = Campaign(
@@ -20,13 +22,15 @@ OVERTAKING = Campaign(
 )
 FEATURES = Campaign("features", "seed/features.yaml", nets=("sim",), connections={}, quick={})
 FEATURES_LINUX = Campaign(
-    "features_linux", "seed/features_linux.yaml", nets=("mininet",), connections={}, quick={}, linux=True
+    "features_linux", "seed/features_linux.yaml", LAB, {}, {}, quick_nets=LAB, linux=True
 )
 FLOOD = Campaign(
     "flood",
     "flood.yaml",
-    connections={"sim": 500, "mininet": 150},
-    quick={"sim": 60, "mininet": 30},
+    connections={"sim": 500, "mininet": 250},  # of each of two clients
+    quick={"sim": 60},
+    # A flooded server keeps a core busy.
+    lab_sets=("vary.traffic.attacker.syn_flood=[0, 1000]", "vary.client.profile=[v0, v1]", "jobs=2"),
     quick_sets=(
         "vary.traffic.attacker.syn_flood=[0, 1000]",
         "vary.server.syn_cookies=[off, always]",
@@ -36,8 +40,9 @@ FLOOD = Campaign(
 FLOOD_GOODPUT = Campaign(
     "flood_goodput",
     "flood_goodput.yaml",
-    connections={"sim": 500, "mininet": 150},
-    quick={"sim": 60, "mininet": 30},
+    connections={"sim": 500, "mininet": 120},
+    quick={"sim": 60},
+    lab_sets=("workload.arrivals=2/s",),
     quick_sets=("vary.paths.*.loss.up=[20]",),
 )
 HALF_OPEN = Measurement(
@@ -50,7 +55,7 @@ HALF_OPEN = Measurement(
 OPTIONS = Campaign("options", "seed/options.yaml", nets=("sim",), connections={}, quick={})
 FAST_OPEN = Campaign("fast_open", "seed/fast_open.yaml", quick_sets=FEW_LOSSES, samples=40)
 FAST_OPEN_TIME = Campaign("fast_open_time", "seed/fast_open_time.yaml")
-FAST_OPEN_LINUX = Campaign("fast_open_linux", "seed/fast_open_linux.yaml", nets=("mininet",), linux=True)
+FAST_OPEN_LINUX = Campaign("fast_open_linux", "seed/fast_open_linux.yaml", LAB, quick_nets=LAB, linux=True)
 
 SLIDES = (
     Slide(

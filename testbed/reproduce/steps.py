@@ -13,15 +13,18 @@ from pathlib import Path
 
 import testbed
 from testbed.errors import MachineError
+from testbed.mptcp.config import SECOND
 from testbed.reproduce.needs import NETS, Campaign, Measurement, Slide
 from testbed.runner import Campaign as Loaded
-from testbed.runner import load_experiment
+from testbed.runner import build, load_experiment
+from testbed.workloads import Workload
 
 CAMPAIGNS, MEASUREMENTS = "campaigns", "measurements"
 SAMPLES = "samples"
-SECONDS_PER_RUN = {"sim": 0.1, "mininet": 2.0}  # to begin and end one, beside those that run meanwhile
-SIMULATED_PER_SECOND = 600  # connections
-LAB_PER_SECOND = 120  # connections, all labs together
+SIMULATION_BEGINS = 0.1  # s
+SIMULATED_PER_SECOND = 1_500  # connections, on two cores
+SIMULATED_BYTES_PER_SECOND = 20_000_000  # of their data
+LABS_MEASURED, LAB_ENDS, LABS_AT_A_TIME = 12.0, 10.0, 5  # s, s, labs
 MEASURED_PER_SECOND = 20_000
 
 
@@ -61,7 +64,9 @@ def steps_of(slides: Iterable[Slide], quick: bool, nets: Collection[str] = NETS)
     found = [_measurement(one, quick) for one in measurements.values()]
     found += [_samples(one, quick) for one in campaigns.values() if one.samples]
     for net in NETS:
-        found += [_campaign(one, net, quick) for one in campaigns.values() if net in one.nets and net in nets]
+        for one in campaigns.values():
+            if net in nets and net in (one.quick_nets if quick else one.nets):
+                found.append(_campaign(one, net, quick))
     return found
 
 
@@ -78,7 +83,8 @@ def experiments() -> Path:
 def _campaign(campaign: Campaign, net: str, quick: bool) -> Step:
     sizes = campaign.quick if quick else campaign.connections
     sets = [f"connections={sizes[net]}"] if net in sizes else []
-    sets += [*campaign.sets, *(campaign.quick_sets if quick else ())]
+    sets += [*campaign.sets, *(campaign.lab_sets if net == "mininet" else ())]
+    sets += campaign.quick_sets if quick else ()
     where = "in the simulator" if net == "sim" else "in a lab"
     return _loaded(f"{campaign.name}-{net}", f"{campaign.name} {where}", campaign, net, sets)
 
@@ -92,11 +98,27 @@ def _samples(campaign: Campaign, quick: bool) -> Step:
 
 def _loaded(key: str, title: str, campaign: Campaign, net: str, sets: list[str]) -> Step:
     loaded = load_experiment(experiments() / campaign.experiment, sets)
-    runs = len(loaded.cells) * loaded.experiment.repeats
-    each = sum(plan.cell.connections for plan in loaded.cells) * loaded.experiment.repeats
-    pace = SIMULATED_PER_SECOND if net == "sim" else LAB_PER_SECOND
-    weight = runs * SECONDS_PER_RUN[net] + each / pace
-    return Step(key, title, weight, campaign, net, loaded, tuple(sets))
+    weigh = _simulated if net == "sim" else _in_labs
+    return Step(key, title, weigh(loaded), campaign, net, loaded, tuple(sets))
+
+
+def _simulated(loaded: Loaded) -> float:
+    """Seconds, about: those of the connections and of their data."""
+    total = 0.0
+    for plan in loaded.cells:
+        load = build(Workload, plan.cell.workload)
+        each = 1 / SIMULATED_PER_SECOND + (load.request + load.response) / SIMULATED_BYTES_PER_SECOND
+        total += SIMULATION_BEGINS + plan.cell.connections * each
+    return total
+
+
+def _in_labs(loaded: Loaded) -> float:
+    """Seconds, about: links are measured first; then connections arrive, and the last ones end."""
+    total = 0.0
+    for plan in loaded.cells:
+        load = build(Workload, plan.cell.workload)
+        total += load.start / SECOND + plan.cell.connections / load.arrivals + LAB_ENDS
+    return LABS_MEASURED + total / (loaded.experiment.jobs or LABS_AT_A_TIME)
 
 
 def _measurement(measurement: Measurement, quick: bool) -> Step:

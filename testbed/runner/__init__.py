@@ -5,6 +5,7 @@ from testbed.runner.capacity import calibrate_links, carried_rates
 from testbed.runner.conclude import Conclusion, conclude
 from testbed.runner.document import parse_set
 from testbed.runner.experiment import Campaign, load_experiment
+from testbed.runner.spec import build
 from testbed.runner.units import size
 from testbed.runner.way import Way, choose_way
 
@@ -14,6 +15,7 @@ __all__ = [
     "Finished",
     "Progress",
     "Way",
+    "build",
     "calibrate_links",
     "carried_rates",
     "choose_way",
