@@ -1,8 +1,8 @@
 """Rows to pictures, and the pages that hold them. matplotlib is loaded when something is drawn."""
 
-from testbed.figures.page import write_page
 from testbed.figures.registry import FIGURES, draw, figure_names
 from testbed.figures.report import write_report
+from testbed.figures.reproduction import write_page
 from testbed.figures.sections import Chapter, Evidence, Material, Number, Picture, Sample, Section, Table
 
 __all__ = [

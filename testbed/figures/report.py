@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from testbed.figures.registry import FIGURES, draw
+from testbed.figures.templating import render
 from testbed.mptcp.reasons import Reason, Verdict
 from testbed.records import write_atomically
 from testbed.results import CALIBRATION_HEAD, Results, calibration_table, share_columns, traffic_columns
@@ -23,14 +23,8 @@ def write_report(results: Results, figures: Sequence[str] | None = None) -> Path
     """Draws the experiment's figures (or those named) and writes the page; returns where it is."""
     names = list(results.environment.get("figures", [])) if figures is None else list(figures)
     pictures = [(FIGURES[name].title, _inline(draw(name, [results])[0])) for name in names]
-    page = Environment(
-        loader=PackageLoader("testbed.figures"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    ).get_template("report.html")
-    text = page.render(
+    text = render(
+        "report.html",
         name=results.environment.get("name", results.directory.name),
         facts=results.environment,
         pictures=pictures,

@@ -5,14 +5,19 @@ Read first: draft-paasch-mptcp-syncookies-02 §3.1 and §3.2, RFC 8684 §3.1.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
 from testbed.figures.sections import Material, Picture, Section
 from testbed.figures.seed.ladders import ladder
-from testbed.figures.seed.rates import Panel, Series, agreements, number, picture, series, spoken
+from testbed.figures.seed.rates import LOSS, Panel, Series, agreements, number, picture, series, spoken
 from testbed.figures.style import COLOURS, PROFILE_STYLE
 
 ONE, TEN = 300, 14240  # bytes of a request: one segment, ten
 ACROSS = "loss from client to server, %"
 FELL_BACK, WERE_RESET = "connections that fell back", "connections that were reset"
+REQUEST = "workload.request"
 REORDER = "paths.*.reorder.up"
 LADDERS = (
     "draft, nothing lost",
@@ -24,12 +29,14 @@ LADDERS = (
 
 
 def section(material: Material) -> Section:
-    profiles = {size: _profiles(material, "fallback", size) for size in (ONE, TEN)}
-    resets = [*_profiles(material, "reset", TEN), *_isn(material, "reset")]
+    profiles = {
+        size: _of_profiles(material, "fallback", "fallback", where={REQUEST: size}) for size in (ONE, TEN)
+    }
+    resets = _of_profiles(material, "fallback", "reset", where={REQUEST: TEN}) + _isn(material, "reset")
     linux = _linux(material, "fallback", ONE) + _linux(material, "fallback", TEN)
     linux_resets = _linux(material, "reset", TEN)
-    piggyback = _piggyback(material, "reset")
-    overtaken = _overtaken(material)
+    piggyback = _of_profiles(material, "piggyback", "reset", ("draft", "v1"))
+    overtaken = _of_profiles(material, "overtaking", "fallback", across=REORDER)
     drawn = (
         (
             "Three profiles, one loss",
@@ -79,12 +86,20 @@ def section(material: Material) -> Section:
     )
 
 
-def _profiles(material: Material, verdict: str, size: int) -> list[Series]:
+def _of_profiles(
+    material: Material,
+    campaign: str,
+    verdict: str,
+    profiles: Sequence[str] = ("v0", "draft", "v1"),
+    across: str = LOSS,
+    where: Mapping[str, Any] = MappingProxyType({}),
+) -> list[Series]:
+    """`where`: further factors."""
     found = []
-    for profile in ("v0", "draft", "v1"):
-        where = {"client.profile": profile, "workload.request": size}
+    for profile in profiles:
+        factors = {"client.profile": profile, **where}
         style = PROFILE_STYLE[profile]
-        found += series(material, "fallback", verdict, where=where, label=profile, style=style)
+        found += series(material, campaign, verdict, where=factors, label=profile, style=style, across=across)
     return found
 
 
@@ -101,38 +116,14 @@ def _linux(material: Material, verdict: str, size: int) -> list[Series]:
     found = []
     words = "1 segment" if size == ONE else "10 segments"
     for case, colour in (("Linux as client", "#1b7837"), ("Linux as server", "#e69f00")):
-        where = {"case": case, "workload.request": size}
+        where = {"case": case, REQUEST: size}
         style = (colour, "v" if size == ONE else "D")
         found += series(material, "linux", verdict, where=where, label=f"{case}, {words}", style=style)
-    where = {"client.profile": "v1", "workload.request": size}
+    where = {"client.profile": "v1", REQUEST: size}
     ours = (PROFILE_STYLE["v1"][0], "s" if size == ONE else "o")
     return found + series(
         material, "fallback", verdict, where=where, label=f"v1 of ours, {words}", style=ours, net="mininet"
     )
-
-
-def _piggyback(material: Material, verdict: str) -> list[Series]:
-    found = []
-    for profile in ("draft", "v1"):
-        where = {"client.profile": profile}
-        style = PROFILE_STYLE[profile]
-        found += series(material, "piggyback", verdict, where=where, label=profile, style=style)
-    return found
-
-
-def _overtaken(material: Material) -> list[Series]:
-    found = []
-    for profile in ("v0", "draft", "v1"):
-        found += series(
-            material,
-            "overtaking",
-            "fallback",
-            where={"client.profile": profile},
-            label=profile,
-            style=PROFILE_STYLE[profile],
-            across=REORDER,
-        )
-    return found
 
 
 def _shows(

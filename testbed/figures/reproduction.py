@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from testbed.figures.sections import Chapter, Sample
+from testbed.figures.templating import render
 from testbed.records import write_atomically
 
 
@@ -23,15 +22,8 @@ def write_page(
     samples: Sequence[Sample],
 ) -> Path:
     """Returns `path`."""
-    environment = Environment(
-        loader=PackageLoader("testbed.figures"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    text = environment.get_template("reproduction.html").render(
-        title=title, introduction=introduction, chapters=chapters, samples=samples
+    text = render(
+        "reproduction.html", title=title, introduction=introduction, chapters=chapters, samples=samples
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, text)
