@@ -97,7 +97,8 @@ def test_ctrl_c_and_exit_end_the_command_and_not_the_lab(tmp_path: Path) -> None
     terminal = Terminal([sys.executable, "-c", SHELL], tmp_path)
     try:
         terminal.until("mininet> ")
-        terminal.type("client echo begun; sleep 60; echo ended")
+        # In one process: a child of the shell that has not yet become `sleep` would lose the Ctrl-C.
+        terminal.type("client sh -c 'echo begun; exec sleep 60'; echo ended")
         terminal.until("begun\r\r")
         terminal.interrupt()
         assert "ended" not in terminal.until("mininet> ")
