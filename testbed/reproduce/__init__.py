@@ -23,7 +23,8 @@ FIGURES: dict[str, Slide] = {slide.name: slide for slide in SLIDES}
 
 @dataclass(frozen=True, slots=True)
 class Reproduction:
-    """`missing`: what this machine could not run, and why. `failures`: lines for the user."""
+    """`missing`: what this machine could not run, and why; the page tells besides what nobody asked for.
+    `failures`: lines for the user."""
 
     report: Path
     missing: dict[str, str]
@@ -62,13 +63,14 @@ def reproduce(
     slides = chosen(names)
     steps = steps_of(slides, quick, (net,) if net else NETS)
     done = run_steps(steps, directory, jobs=jobs, fresh=fresh, watch=watch)
+    missing = dict(done.missing)
     asked = {step.key for step in steps}
     for step in steps_of(slides, quick=False):
         if step.key not in asked:
             alone = net is not None and step.net not in ("", net)
             done.missing[step.key] = f"--net {net} was asked for" if alone else "not in a quick reproduction"
     report = write(slides, steps, directory, done, quick)
-    return Reproduction(report, done.missing, done.failures)
+    return Reproduction(report, missing, done.failures)
 
 
 __all__ = ["COLLECTIONS", "FIGURES", "Reproduction", "Slide", "Status", "chosen", "reproduce"]
