@@ -48,6 +48,7 @@ def run_steps(
 ) -> Done:
     """KeyboardInterrupt passes through; what has been finished stays."""
     done = Done(commands={step.key: step.command for step in steps})
+    calibrated: list[Path] = []  # by this session's own campaigns
     meter = _Meter(steps, watch)
     for index, step in enumerate(steps):
         meter.begin(index)
@@ -55,7 +56,8 @@ def run_steps(
             if step.measurement is not None:
                 _measure(step, directory, fresh)
             else:
-                done.failures += _run(step, directory, jobs, fresh, meter)
+                done.failures += _run(step, directory, jobs, fresh, meter, calibrated)
+                calibrated.append(directory / CAMPAIGNS / step.key)
         except MachineError as error:
             done.missing[step.key] = str(error).splitlines()[0]
         except RunFailed as error:
@@ -64,7 +66,9 @@ def run_steps(
     return done
 
 
-def _run(step: Step, directory: Path, jobs: int | None, fresh: bool, meter: _Meter) -> list[str]:
+def _run(
+    step: Step, directory: Path, jobs: int | None, fresh: bool, meter: _Meter, calibrated: list[Path]
+) -> list[str]:
     assert step.loaded is not None
     assert step.campaign is not None
     if step.net == "mininet" and step.campaign.linux:
@@ -78,6 +82,7 @@ def _run(step: Step, directory: Path, jobs: int | None, fresh: bool, meter: _Met
         jobs=jobs,
         fresh=fresh,
         watch=meter.runs,
+        calibrated=calibrated,
     )
     return finished.failures
 

@@ -27,7 +27,7 @@ FEATURES_LINUX = Campaign(
 FLOOD = Campaign(
     "flood",
     "flood.yaml",
-    connections={"sim": 500, "mininet": 250},  # of each of two clients
+    connections={"sim": 250, "mininet": 250},  # of each of two clients
     quick={"sim": 60},
     # A flooded server keeps a core busy.
     lab_sets=("vary.traffic.attacker.syn_flood=[0, 1000]", "vary.client.profile=[v0, v1]", "jobs=2"),
@@ -40,7 +40,7 @@ FLOOD = Campaign(
 FLOOD_GOODPUT = Campaign(
     "flood_goodput",
     "flood_goodput.yaml",
-    connections={"sim": 500, "mininet": 120},
+    connections={"sim": 200, "mininet": 120},
     quick={"sim": 60},
     lab_sets=("workload.arrivals=2/s",),
     quick_sets=("vary.paths.*.loss.up=[20]",),

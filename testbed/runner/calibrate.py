@@ -31,12 +31,20 @@ Pair = tuple[LinkParams, LinkParams]
 
 
 def calibrate(
-    cells: Iterable[Cell], fidelity: Fidelity, seed: int, directory: Path, say: Callable[[str], None]
+    cells: Iterable[Cell],
+    fidelity: Fidelity,
+    seed: int,
+    directory: Path,
+    say: Callable[[str], None],
+    known: Iterable[Path] = (),
 ) -> None:
-    """Measures, writes calibration.json into `directory`; RunFailed where a link is not as asked for."""
+    """Measures, writes calibration.json into `directory`; RunFailed where a link is not as asked for.
+
+    `known`: directories of campaigns whose links were measured a short while ago, and need not be again."""
     from testbed.results import CALIBRATION
 
-    ordered = measured(_links(cells), fidelity, seed, say)
+    before = [entry for other in known for entry in _entries(other / CALIBRATION)]
+    ordered = measured(_links(cells), fidelity, seed, say, before)
     kept = _earlier(directory / CALIBRATION, ordered)
     write_atomically(directory / CALIBRATION, json.dumps({"links": kept + ordered}, indent=1) + "\n")
     bad = [
@@ -51,13 +59,23 @@ def calibrate(
 
 
 def measured(
-    links: Mapping[Pair, list[str]], fidelity: Fidelity, seed: int, say: Callable[[str], None]
+    links: Mapping[Pair, list[str]],
+    fidelity: Fidelity,
+    seed: int,
+    say: Callable[[str], None],
+    known: Iterable[dict[str, Any]] = (),
 ) -> list[dict[str, Any]]:
-    """An entry of calibration.json for each setting, in order: its names, asked and measured, what missed."""
+    """An entry of calibration.json for each setting, in order: its names, asked and measured, what missed.
+
+    `known`: entries that stand for links which were asked to be the same and were found to be."""
     from testbed.net.calibrate import measure
 
     entries: dict[Pair, dict[str, Any]] = {}
-    left = list(links)
+    for entry in known:
+        for pair, names in links.items():
+            if _asked_of(entry) == [_asked(params) for params in pair]:
+                entries[pair] = {**entry, "links": names, "missed": _missed(entry, fidelity)}
+    left = [pair for pair in links if pair not in entries or entries[pair]["missed"]]
     for attempt in range(1, TRIES + 1):
         if not left:
             break
@@ -77,12 +95,20 @@ def measured(
 
 def _earlier(file: Path, now: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """What a session before this one measured for runs that are done."""
+    again = [_asked_of(entry) for entry in now]
+    return [entry for entry in _entries(file) if _asked_of(entry) not in again]
+
+
+def _entries(file: Path) -> list[dict[str, Any]]:
     try:
-        before = json.loads(file.read_text(encoding="utf-8"))["links"]
+        entries: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))["links"]
     except FileNotFoundError:
         return []
-    again = [[entry[way]["asked"] for way in WAYS] for entry in now]
-    return [entry for entry in before if [entry[way]["asked"] for way in WAYS] not in again]
+    return entries
+
+
+def _asked_of(entry: dict[str, Any]) -> list[dict[str, Any]]:
+    return [entry[way]["asked"] for way in WAYS]
 
 
 def _links(cells: Iterable[Cell]) -> dict[Pair, list[str]]:

@@ -82,8 +82,12 @@ def run_campaign(
     fresh: bool = False,
     watch: Callable[[Progress], None] = lambda progress: None,
     backend: str | None = None,
+    calibrated: Collection[Path] = (),
 ) -> Finished:
     """Runs what is missing and returns where it is. `way` says in words how: it goes into the evidence.
+
+    `calibrated`: output directories of campaigns that measured their links a short while ago; links that are
+    to be the same are not measured again.
 
     `backend` is "module:function", by default the one of `net`. KeyboardInterrupt passes through once every
     worker has ended; finished runs stay, and the next call goes on behind them.
@@ -97,7 +101,7 @@ def run_campaign(
         size = jobs or campaign.experiment.jobs or default_jobs(net, workloads, cores)
         evidence = environment.describe(campaign, net, way, size)
         write_atomically(store.directory / "environment.json", _json(evidence))
-        _calibrate(store, net, watch)
+        _calibrate(store, net, watch, calibrated)
         failures = _run_missing(store, net, size, backend or BACKENDS[net], str(evidence["commit"]), watch)
         failures += _never_valid(store)
         return Finished(store.directory, len(list(finished_runs(store.directory))), store.moved, failures)
@@ -109,7 +113,9 @@ def with_net(campaign: Campaign, net: str) -> Campaign:
     return Campaign(campaign.name, experiment, campaign.cells, campaign.document, campaign.source)
 
 
-def _calibrate(store: Store, net: str, watch: Callable[[Progress], None]) -> None:
+def _calibrate(
+    store: Store, net: str, watch: Callable[[Progress], None], calibrated: Collection[Path]
+) -> None:
     """A lab's links, before the first run that is missing: RunFailed where they are not as asked for."""
     experiment = store.campaign.experiment
     fidelity = build(Fidelity, experiment.fidelity)
@@ -122,7 +128,7 @@ def _calibrate(store: Store, net: str, watch: Callable[[Progress], None]) -> Non
         progress.notices.append(words)
         watch(progress)
 
-    calibrate(cells.values(), fidelity, experiment.seed, store.directory, say)
+    calibrate(cells.values(), fidelity, experiment.seed, store.directory, say, calibrated)
 
 
 def _run_missing(

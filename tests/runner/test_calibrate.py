@@ -71,6 +71,29 @@ def test_a_miss_is_measured_again(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (found["missed"], found["tries"]) == ([], 2)
 
 
+def test_links_that_were_measured_a_short_while_ago_are_not_measured_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    good = json.loads(json.dumps(entry(monkeypatch, EXACT)))
+    slower = LinkParams(rate=FAST.rate // 2, queue=FAST.queue, delay=FAST.delay)
+    asked: list[list[Pair]] = []
+
+    def fake(pairs: list[Pair], seed: int) -> list[tuple[Measured, Measured]]:
+        asked.append(pairs)
+        return [(Measured(FAST.delay, 1000, 0, 10e6, 50), EXACT) for _ in pairs]
+
+    monkeypatch.setattr("testbed.net.calibrate.measure", fake)
+    links = {(FAST, FAST): ["c-d"], (slower, FAST): ["e-f"]}
+    same, other = measured(links, Fidelity(), 1, lambda words: None, [good])
+    assert asked == [[(slower, FAST)]]
+    assert same == {**good, "links": ["c-d"]}
+    assert (other["links"], other["missed"]) == (["e-f"], [])
+    missed = json.loads(json.dumps(good))
+    missed["forward"]["measured"]["rate"] = 1e6
+    measured({(FAST, FAST): ["c-d"]}, Fidelity(), 1, lambda words: None, [missed])
+    assert asked[1:] == [[(FAST, FAST)]] * calibrate.TRIES, "half the rate is a miss, each time"
+
+
 def test_what_cannot_be_told_is_a_question_mark(monkeypatch: pytest.MonkeyPatch) -> None:
     found = entry(monkeypatch, Measured(FAST.delay, 1000, 0))
     assert found["missed"] == []
