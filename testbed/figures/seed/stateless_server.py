@@ -244,10 +244,11 @@ def _goodputs(words: str, results: Results) -> Iterator[Number]:
                 f"{mean:.2f} Mbit/s ({low:.2f} to {high:.2f}), n = {len(values):,}",
             )
     for network, profile, fell, kept in _costs(results):
-        apart = bounds[network, profile, "fallback"][2] < bounds[network, profile, "mptcp"][1]
+        (_, low, high), (_, least, most) = (bounds[network, profile, one] for one in ("fallback", "mptcp"))
+        told = high < least or low > most  # else the intervals overlap, and nothing is decided
         yield Number(
             f"{_in_words(network, profile, words)}: goodput after a fallback, of that without one",
             f"{fell / kept:.2f}",
-            "below 1",
-            apart,
+            "below 1" if told else "below 1; too few fallbacks to tell (95 % intervals overlap)",
+            high < least if told else None,
         )
