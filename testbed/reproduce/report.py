@@ -7,7 +7,7 @@ and the worst fidelity of the runs that count. Must not know how a section is dr
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,8 @@ WORST = ("lateness_p99_us", "cpu_share")
 
 def write(slides: Sequence[Slide], steps: Sequence[Step], directory: Path, done: Done, quick: bool) -> Path:
     whole, samples = material(slides, steps, directory, done)
-    chapters = [_chapter(number, slide, whole, done) for number, slide in _numbered(slides)]
+    commands = {step.key: step.command for step in steps}
+    chapters = [_chapter(number, slide, whole, commands) for number, slide in _numbered(slides)]
     introduction = [*INTRODUCTION, *([QUICK] if quick else [])]
     return write_page(directory / "report.html", TITLE, introduction, chapters, samples)
 
@@ -46,14 +47,14 @@ def _numbered(slides: Sequence[Slide]) -> list[tuple[int, Slide]]:
     return [(order.index(slide.name) + 1, slide) for slide in slides]
 
 
-def _chapter(number: int, slide: Slide, whole: Material, done: Done) -> Chapter:
+def _chapter(number: int, slide: Slide, whole: Material, commands: Mapping[str, str]) -> Chapter:
     given = of_slide(whole, slide)
     module, _, function = slide.drawn_by.partition(":")
     try:
         section: Section = getattr(importlib.import_module(module), function)(given)
     except UserError as error:  # rows that do not suit this slide; the others are drawn
         section = Section((), left_out=(str(error),))
-    evidence = [_evidence(key, results, done.commands.get(key, "")) for key, results in given.results.items()]
+    evidence = [_evidence(key, results, commands[key]) for key, results in given.results.items()]
     evidence += [
         Evidence(
             one.title, f"testbed reproduce {slide.name}", (("rows", str(len(given.measured[one.name]))),)

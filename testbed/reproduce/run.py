@@ -40,14 +40,13 @@ class Done:
 
     missing: dict[str, str] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
-    commands: dict[str, str] = field(default_factory=dict)
 
 
 def run_steps(
     steps: Sequence[Step], directory: Path, *, jobs: int | None, fresh: bool, watch: Callable[[Status], None]
 ) -> Done:
     """KeyboardInterrupt passes through; what has been finished stays."""
-    done = Done(commands={step.key: step.command for step in steps})
+    done = Done()
     calibrated: list[Path] = []  # by this session's own campaigns
     meter = _Meter(steps, watch)
     for index, step in enumerate(steps):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from testbed.figures.sections import Material, Number, Picture, Section, Table
 from testbed.figures.seed import rates, waiting
 from testbed.figures.seed.ladders import ladder
-from testbed.figures.seed.rates import Series, agreements, number, spoken
+from testbed.figures.seed.rates import Series, judged, spoken
 from testbed.figures.seed.waiting import Waits
 from testbed.figures.style import PROFILE_STYLE
 from testbed.mptcp.reasons import Verdict
@@ -39,9 +39,7 @@ def section(material: Material) -> Section:
     linux = {case: _pairs(material, LINUX, "case", case) for case in _cases(material)}
     pictures = [ladder(material, case) for case in LADDERS]
     pictures += [_rates(once, repeated), _times(ours, linux)]
-    numbers = [number(one, f"fallback, keys {how}") for how, those in _told(once, repeated) for one in those]
-    for how, those in _told(once, repeated):
-        numbers += agreements(those, f"fallback, keys {how}")
+    numbers = judged([(f"fallback, keys {how}", those) for how, those in _told(once, repeated)])
     for net in material.both(TIME):
         numbers += _saved(net, ours)
     return Section(

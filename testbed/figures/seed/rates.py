@@ -188,6 +188,13 @@ def number(one: Series, what: str) -> Number:
     return Number(f"{what}, {one.label}", measured, expected, all(inside))
 
 
+def judged(told: Sequence[tuple[str, Sequence[Series]]]) -> list[Number]:
+    """(what is counted, its series) each: all of them against their closed forms, then both ways of running
+    against one another."""
+    numbers = [number(one, what) for what, those in told for one in those]
+    return numbers + [one for what, those in told for one in agreements(those, what)]
+
+
 def agreements(several: Sequence[Series], what: str) -> list[Number]:
     """For each series that both ways of running have: the least p of Fisher's exact test over its points."""
     labs = {_name(one): one for one in several if one.hollow}

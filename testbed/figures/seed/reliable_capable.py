@@ -11,7 +11,7 @@ from typing import Any
 
 from testbed.figures.sections import Material, Picture, Section
 from testbed.figures.seed.ladders import ladder
-from testbed.figures.seed.rates import LOSS, Panel, Series, agreements, number, picture, series, spoken
+from testbed.figures.seed.rates import LOSS, Panel, Series, judged, picture, series, spoken
 from testbed.figures.style import COLOURS, PROFILE_STYLE
 
 ONE, TEN = 300, 14240  # bytes of a request: one segment, ten
@@ -69,15 +69,7 @@ def section(material: Material) -> Section:
         full = [panel for panel in panels if panel.series]
         if full:
             pictures.append(picture(f"reliable-{index}", title, full, title))
-    numbers = [
-        number(one, f"{panel.title.lower()}")
-        for _, panels in drawn
-        for panel in panels
-        for one in panel.series
-    ]
-    for _, panels in drawn:
-        for panel in panels:
-            numbers += agreements(panel.series, panel.title.lower())
+    numbers = judged([(panel.title.lower(), panel.series) for _, panels in drawn for panel in panels])
     return Section(
         tuple(_shows(profiles[ONE], resets, overtaken, linux)),
         tuple(one for one in pictures if one),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from testbed.figures.sections import Material, Section
 from testbed.figures.seed.ladders import ladder
-from testbed.figures.seed.rates import Panel, Series, agreements, number, picture, series, spoken
+from testbed.figures.seed.rates import Panel, Series, judged, picture, series, spoken
 from testbed.figures.style import COLOURS
 
 ACROSS = "loss from client to server, %"
@@ -51,9 +51,7 @@ def section(material: Material) -> Section:
     if hang and reset:
         alt = "Rate of hangs and of resets of plain TCP behind SYN cookies against loss, by who speaks first"
         pictures.append(picture("third-ack-loss", "Hangs and resets against loss", panels, alt))
-    told = (("hang", hang), ("reset", reset))
-    numbers = [number(one, what) for what, those in told for one in those]
-    numbers += [one for what, those in told for one in agreements(those, what)]
+    numbers = judged((("hang", hang), ("reset", reset)))
     return Section(
         tuple(shows), tuple(one for one in pictures if one), tuple(numbers), left_out=material.left_out()
     )

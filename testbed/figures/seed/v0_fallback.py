@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from testbed.figures.sections import Material, Section
 from testbed.figures.seed.ladders import ladder
-from testbed.figures.seed.rates import Panel, Series, agreements, number, picture, series, spoken
+from testbed.figures.seed.rates import Panel, Series, judged, picture, series, spoken
 from testbed.figures.style import COLOURS, PROFILE_STYLE
 
 ONE, TEN = 300, 14240  # bytes of a request: one segment, ten
@@ -39,8 +39,7 @@ def section(material: Material) -> Section:
     if fallback and reset:
         alt = "Rate of fallback and of resets against loss for RFC 6824 behind SYN cookies"
         pictures.append(picture("v0-fallback", "Fallback and resets against loss", panels, alt))
-    numbers = [number(one, "fallback") for one in fallback] + [number(one, "reset") for one in reset]
-    numbers += agreements(fallback, "fallback") + agreements(reset, "reset")
+    numbers = judged((("fallback", fallback), ("reset", reset)))
     return Section(
         tuple(shows), tuple(one for one in pictures if one), tuple(numbers), left_out=material.left_out()
     )
