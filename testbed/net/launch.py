@@ -1,22 +1,25 @@
 """`python -m testbed.net.launch LIFE_FD DIRECTORY MODE [temporary]`: a lab's namespaces and first process.
 
 Decides a lab's life: three processes stand above everything in it. This one makes the namespaces and waits
-outside. Its child is process 1 inside; it collects orphans and watches LIFE_FD, a pipe whose other end only
+outside. Its child is process 1 inside; it collects orphans and watches LIFE_FD, a socket whose other end only
 the runner holds: end of file, however the runner went, ends process 1 and with it, by the kernel's hand,
 everything in the lab. Its child in turn is the lab (lab.py). MODE is `run`, `shell`, or a
 question: `check` (which namespaces are to be had), `netem` (has the kernel that as well). A temporary
-DIRECTORY is removed where the runner, whose it is, is gone. Knows nothing of networks.
+DIRECTORY is removed here, and not before the runner has let go of LIFE_FD, or is gone: until then it is told
+the exit status in one byte, and may read. Knows nothing of networks.
 Read first: pid_namespaces(7), on what happens when process 1 ends.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import shutil
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from testbed.errors import MachineError, TestbedError
 from testbed.net.namespaces import furnish, separate
@@ -122,7 +125,12 @@ def launch(life: int, directory: str, mode: str, kind: str = "") -> int:
     if child == 0:
         _leave(first)
     status = _exit_status(os.waitpid(child, 0)[1])
-    if kind == "temporary" and select.select([life], [], [], 0)[0]:
+    if kind == "temporary":
+        with Path(os.devnull).open("wb") as nothing:
+            os.dup2(nothing.fileno(), 1)  # nobody has more to say there
+        with contextlib.suppress(OSError):  # the runner is gone
+            os.write(life, bytes([status]))
+            os.read(life, 1)
         shutil.rmtree(directory, ignore_errors=True)
     return status
 

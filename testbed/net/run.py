@@ -1,7 +1,7 @@
 """A lab from the outside: started, fed, waited for, and gone when this returns, whatever happened.
 
-Decides how a runner holds a lab: by a pipe that only it can keep open. When the runner goes, kill -9
-included, the kernel closes the pipe and the lab ends itself (launch.py). Safe from several threads at once;
+Decides how a runner holds a lab: by a socket that only it can keep open. When the runner goes, kill -9
+included, the kernel closes the socket and the lab ends itself (launch.py). Safe from several threads at once;
 each call has a process, namespaces and a directory of its own.
 """
 
@@ -12,6 +12,7 @@ import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -42,10 +43,12 @@ def run_in_lab(
     directory: Path,
     capture: bool = False,
     timeout: float = 600.0,
+    temporary: bool = False,
 ) -> RunOutcome:
     """One run of `hosts` on `plan` in a lab of its own; blocks. `timeout`: seconds that the clients may take.
 
-    `directory` takes the specifications, reports, logs and captures. UserError, MachineError, RunFailed.
+    `directory` takes the specifications, reports, logs and captures; `temporary`: it goes with a runner that
+    is killed. UserError, MachineError, RunFailed.
     """
     for spec in hosts:
         known = plan.addresses(spec.name)
@@ -57,12 +60,12 @@ def run_in_lab(
             node.check()
     check()
     job = Job(plan, tuple(hosts), seed, capture, timeout, _next_cpu())
-    with _started(job, directory, "run") as process:
+    with _started(job, directory, "run", temporary) as launched:
         try:
-            process.wait(timeout + STARTED_WITHIN + ENDED_WITHIN)
+            launched.wait(timeout + STARTED_WITHIN + ENDED_WITHIN)
         except subprocess.TimeoutExpired:
             raise RunFailed(f"the lab did not end; see {directory / LOG}\n{tail(directory / LOG)}") from None
-        return _result(process, directory).unwrap()
+        return _result(launched, directory).unwrap()
 
 
 def shell(plan: NetPlan) -> None:
@@ -71,9 +74,9 @@ def shell(plan: NetPlan) -> None:
     with _temporary() as place:
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the command in the lab
         try:
-            with _started(Job(plan, cpu=_next_cpu()), Path(place), "shell", True) as process:
-                process.wait()
-                _result(process, Path(place)).unwrap()
+            with _started(Job(plan, cpu=_next_cpu()), Path(place), "shell", True) as launched:
+                launched.wait()
+                _result(launched, Path(place)).unwrap()
         finally:
             signal.signal(signal.SIGINT, before)
 
@@ -94,11 +97,12 @@ class Lab:
         self.directory = self._given or Path(self._place.name if self._place else "")
         pipe = subprocess.PIPE
         self._lab = _started(self._job, self.directory, "hold", not self._given, stdin=pipe, stdout=pipe)
-        self.process = self._lab.__enter__()
+        self._launched = self._lab.__enter__()
+        self.process = self._launched.process
         try:
             if self._read_line() != b"ready\n":
-                self.process.wait(ENDED_WITHIN)
-                _result(self.process, self.directory).unwrap()
+                self._launched.wait(ENDED_WITHIN)
+                _result(self._launched, self.directory).unwrap()
                 raise RunFailed(f"the lab did not start; {tail(self.directory / LOG)}")
             self._inner = json.loads((self.directory / NODES).read_text())
             self._outer = _outer_pids(self.process.pid)
@@ -111,8 +115,8 @@ class Lab:
         try:
             assert self.process.stdin is not None
             self.process.stdin.close()
-            self.process.wait(ENDED_WITHIN)
-            result = _result(self.process, self.directory)
+            self._launched.wait(ENDED_WITHIN)
+            result = _result(self._launched, self.directory)
             self.outcome = result.outcome
             if problem[0] is None:
                 result.unwrap()
@@ -156,41 +160,57 @@ class Lab:
         return line
 
 
+class _Launched:
+    """A launcher, and the runner's end of the socket that its lab lives by."""
+
+    def __init__(self, process: subprocess.Popen[bytes], life: socket.socket) -> None:
+        self.process, self._life = process, life
+        self._status: int | None = None
+
+    def wait(self, timeout: float | None = None) -> int:
+        """The lab's exit status, when it has ended; subprocess.TimeoutExpired after so many seconds.
+
+        A launcher that has a temporary directory to remove tells it, and waits for whoever reads there."""
+        if self._status is None:
+            pidfd = os.pidfd_open(self.process.pid)
+            try:
+                told = select.select([self._life.fileno(), pidfd], [], [], timeout)[0]
+            finally:
+                os.close(pidfd)
+            said = self._life.recv(1) if self._life.fileno() in told else b""
+            self._status = said[0] if said else self.process.wait(None if told else 0)
+        return self._status
+
+
 @contextmanager
 def _started(  # type: ignore[no-untyped-def]
     job: Job, directory: Path, mode: str, temporary: bool = False, **options: Any
 ):
-    """The launcher of a lab; on leaving, the lab is gone. A `temporary` directory goes with a runner that
-    cannot remove it any more."""
+    """The launcher of a lab; on leaving, the lab is gone, and a `temporary` directory with it, even where the
+    runner is killed."""
     directory.mkdir(parents=True, exist_ok=True)
     directory = directory.resolve()
     (directory / RESULT).unlink(missing_ok=True)
     job.write(directory)
-    inside, outside = os.pipe()
-    try:
+    outside, inside = socket.socketpair()
+    with outside, inside:
         with (directory / LOG).open("wb") as log:
             if mode != "shell":  # a terminal's Ctrl-C is the runner's business
                 options = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log, **options}
                 options["start_new_session"] = True
-            command = [sys.executable, "-m", "testbed.net.launch", str(inside), str(directory), mode]
+            command = [sys.executable, "-m", "testbed.net.launch", str(inside.fileno()), str(directory), mode]
             if temporary:
                 command.append("temporary")
-            process = subprocess.Popen(command, pass_fds=[inside], env=_environment(), **options)
-        os.close(inside)
-        inside = -1
+            process = subprocess.Popen(command, pass_fds=[inside.fileno()], env=_environment(), **options)
+        inside.close()
         try:
-            yield process
+            yield _Launched(process, outside)
         finally:
-            os.close(outside)
-            outside = -1
+            outside.close()
             process.wait()
             for pipe in (process.stdin, process.stdout):
                 if pipe:
                     pipe.close()
-    finally:
-        for descriptor in (inside, outside):
-            if descriptor >= 0:
-                os.close(descriptor)
 
 
 def _temporary() -> tempfile.TemporaryDirectory[str]:
@@ -208,11 +228,11 @@ def _environment() -> dict[str, str]:
     return {**own, **os.environ}
 
 
-def _result(process: subprocess.Popen[bytes], directory: Path) -> Result:
+def _result(launched: _Launched, directory: Path) -> Result:
     try:
         return Result.read(directory)
     except FileNotFoundError:
-        status = process.returncode
+        status = launched.wait(ENDED_WITHIN)
         raise error_of(
             status, tail(directory / LOG) or f"the lab ended with status {status} and no word"
         ) from None

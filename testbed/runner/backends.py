@@ -25,7 +25,8 @@ MARGIN = 60.0  # seconds a lab may need beyond what its applications can take
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One run to do. `directory` is the run's own, for logs and captures."""
+    """One run to do. `directory` is the run's own, for logs and captures; `temporary`: nobody misses it when
+    the runner is killed."""
 
     cell: Cell
     seed: int
@@ -33,6 +34,7 @@ class Job:
     capture: bool = False
     links: str = "userspace"
     fidelity: Fidelity = field(default_factory=Fidelity)
+    temporary: bool = False
 
 
 Backend = Callable[[Job], RunOutcome]
@@ -78,7 +80,13 @@ def mininet(job: Job) -> RunOutcome:
     plan = network_of(job.cell)
     hosts = hosts_of(job.cell, plan, job.seed)
     outcome = run_in_lab(
-        plan, hosts, job.seed, directory=job.directory, capture=job.capture, timeout=_longest(hosts)
+        plan,
+        hosts,
+        job.seed,
+        directory=job.directory,
+        capture=job.capture,
+        timeout=_longest(hosts),
+        temporary=job.temporary,
     )
     reasons = [why for why in (outcome.invalid, judge(outcome.fidelity, job.fidelity)) if why]
     return replace(outcome, invalid="; ".join(reasons) or None)

@@ -72,7 +72,8 @@ def carried_rates(watch: Callable[[Step], None], rates: Sequence[int] = RATES) -
 def _try(rate: int) -> Step:
     cell = _cell(rate)
     with tempfile.TemporaryDirectory(prefix="testbed-") as place:
-        job = Job(cell, rate, Path(place), fidelity=Fidelity(wire_lateness_p99=PUNCTUAL))
+        fidelity = Fidelity(wire_lateness_p99=PUNCTUAL)
+        job = Job(cell, rate, Path(place), fidelity=fidelity, temporary=True)
         outcome = mininet(job)
         goodput, ideal = _goodput(outcome), _goodput(sim(job))
     share = goodput / ideal

@@ -7,6 +7,7 @@ import os
 import random
 import select
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ import pytest
 
 from testbed.errors import RunFailed
 from testbed.net import Lab
+from testbed.net.job import RESULT, Job
 from tests.net.needs import Namespaces, Watch, family, lab_only, probe, two_path
 
 pytestmark = [pytest.mark.lab, lab_only]
@@ -28,6 +30,12 @@ with Lab(plan_from(load_topology("two_path"))) as lab:
     commands = [lab.popen("client", ["sleep", "1000"]) for _ in range(2)]
     print("up", flush=True)
     sys.stdin.read()
+"""
+
+
+CAPACITY = """
+from testbed.runner.capacity import carried_rates
+carried_rates(print, (10,))
 """
 
 
@@ -49,10 +57,10 @@ def _changed(before: dict[str, str]) -> list[str]:
     return [name for name in before.keys() & after.keys() if before[name] != after[name]]
 
 
-def _runner(place: Path) -> subprocess.Popen[str]:
+def _runner(place: Path, program: str = RUNNER) -> subprocess.Popen[str]:
     """`place` takes what is temporary; in its environment it marks every process of the lab."""
     return subprocess.Popen(
-        [sys.executable, "-c", RUNNER],
+        [sys.executable, "-c", program],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -95,10 +103,10 @@ def _marked(place: Path) -> set[int]:
     return found
 
 
-def _launched(runner: subprocess.Popen[str]) -> None:
+def _launched(runner: subprocess.Popen[str], mode: bytes = b"hold") -> None:
     """Until the lab's first process is there."""
     while not any(
-        b"testbed.net.launch" in command and b"hold" in command
+        b"testbed.net.launch" in command and mode in command.split(b"\0")
         for command in map(_command, family(runner.pid))
     ):
         assert runner.poll() is None
@@ -109,6 +117,43 @@ def _command(pid: int) -> bytes:
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return b""
+
+
+def test_a_temporary_directory_stays_until_its_reader_lets_go(tmp_path: Path) -> None:
+    """Whatever goes first with a runner: the lab's standard input, or the socket."""
+    place = tmp_path / "lab"
+    place.mkdir()
+    Job(two_path()).write(place)
+    ours, theirs = socket.socketpair()
+    command = [
+        sys.executable,
+        "-m",
+        "testbed.net.launch",
+        str(theirs.fileno()),
+        str(place),
+        "hold",
+        "temporary",
+    ]
+    with (
+        ours,
+        subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()]) as launcher,
+    ):
+        theirs.close()
+        assert ours.recv(1) == b"\0"  # the lab has ended, and well
+        assert (place / RESULT).exists()
+        ours.close()
+        assert launcher.wait() == 0
+    assert not place.exists()
+
+
+def test_kill_9_while_rates_are_tried_leaves_nothing(tmp_path: Path) -> None:
+    with _runner(tmp_path, CAPACITY) as runner:
+        _launched(runner, b"run")
+        watch = Watch(family(runner.pid))
+        runner.kill()
+        watch.wait_gone()
+    Watch(_marked(tmp_path)).wait_gone()
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow
