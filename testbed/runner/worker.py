@@ -10,6 +10,7 @@ gets a `Job` and returns a RunOutcome.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -32,8 +33,11 @@ from testbed.workloads import RunOutcome
 from testbed.workloads.outcome import warnings_of
 from testbed.workloads.traffic import carried
 
+COLLECT_EVERY = 100_000  # objects; a simulation makes many and few cycles, and gains a fifteenth
+
 
 def main() -> None:
+    gc.set_threshold(COLLECT_EVERY, *gc.get_threshold()[1:])
     replies = os.fdopen(os.dup(1), "w", buffering=1)
     jobs: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(jobs,), daemon=True).start()
