@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from testbed.errors import UserError
+from testbed.reproduce.meter import Status
 from testbed.reproduce.needs import NETS, Slide
-from testbed.reproduce.run import Status, run_steps
+from testbed.reproduce.run import run_steps
 from testbed.reproduce.seed import SLIDES
 from testbed.reproduce.steps import steps_of
 
