@@ -126,7 +126,7 @@ def _links(cells: Iterable[Cell]) -> dict[Pair, list[str]]:
 
 
 def _asked(params: LinkParams) -> dict[str, Any]:
-    names = ("rate", "queue", "queue_in_bytes", "delay", "jitter", "loss")
+    names = ("rate", "queue", "queue_in_bytes", "delay", "loss")
     return {name: getattr(params, name) for name in names}
 
 

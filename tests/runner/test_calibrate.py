@@ -124,12 +124,13 @@ def run(tmp_path: Path, *sets: str) -> Finished:
 
 
 @pytest.mark.lab
-def test_a_campaign_measures_its_links_once(tmp_path: Path, a_lab: None) -> None:
-    run(tmp_path, "vary.paths.2.loss=[0]").check()
+def test_a_campaign_measures_its_links_once_and_without_their_jitter(tmp_path: Path, a_lab: None) -> None:
+    sets = ("vary.paths.2.loss=[0]", "paths.1.jitter=5ms")
+    run(tmp_path, *sets).check()
     before = calibration_table(tmp_path / "out")
     assert [row[0] for row in before] == ["client-r1, client-r2", ""]
     assert not any(row[-1] for row in before)
-    assert run(tmp_path, "vary.paths.2.loss=[0]").done == 1
+    assert run(tmp_path, *sets).done == 1
     assert calibration_table(tmp_path / "out") == before, "nothing was left to run, so nothing is measured"
 
 
