@@ -48,12 +48,12 @@ def run(
 ) -> None:
     """Run an experiment: what is missing of it, in parallel, then its tables, figures and report."""
     from testbed.cli.show import calibration_text, matrix_table, summary_table, warning_lines
-    from testbed.figures import figure_names
+    from testbed.figures import demands
     from testbed.results import matrix
     from testbed.runner import choose_way, conclude, load_experiment, run_campaign
 
     overrides = [*(sets or []), *([f"links={links.value}"] if links else [])]
-    campaign = load_experiment(experiment, overrides, figure_names())
+    campaign = load_experiment(experiment, overrides, demands())
     way = choose_way(campaign, net.value if net else None)
     if way.notice:
         print(way.notice, file=sys.stderr)

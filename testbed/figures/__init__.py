@@ -1,6 +1,6 @@
 """Rows to pictures, and the pages that hold them. matplotlib is loaded when something is drawn."""
 
-from testbed.figures.registry import FIGURES, draw, figure_names
+from testbed.figures.registry import FIGURES, demands, draw
 from testbed.figures.report import write_report
 from testbed.figures.reproduction import write_page
 from testbed.figures.sections import Chapter, Evidence, Material, Number, Picture, Sample, Section, Table
@@ -15,8 +15,8 @@ __all__ = [
     "Sample",
     "Section",
     "Table",
+    "demands",
     "draw",
-    "figure_names",
     "write_page",
     "write_report",
 ]

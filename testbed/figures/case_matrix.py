@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from testbed.errors import UserError
+from testbed.figures.factors import cases
 from testbed.figures.style import RC, evidence
 from testbed.results import Matrix, Results, matrix
 
@@ -25,7 +26,7 @@ def draw(results: Sequence[Results]) -> Figure:
     """One table per output directory, side by side. UserError where there are no cases."""
     tables = [found for found in map(matrix, results) if found is not None]
     if not tables:
-        raise UserError("case_matrix: this experiment has no cases: they would be its rows")
+        raise UserError(f"case_matrix {cases(results[0].factors)}")
     rows = max(len(table.rows) for table in tables)
     columns = sum(len(table.columns) for table in tables)
     with matplotlib.rc_context(RC):

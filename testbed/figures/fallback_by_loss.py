@@ -20,6 +20,7 @@ from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
 from testbed.errors import UserError
+from testbed.figures.factors import losses, one_loss
 from testbed.figures.style import COLOURS, MARKERS, PROFILE_STYLE, PROFILE_TITLE, RC, evidence
 from testbed.results import Results, closed_form
 
@@ -66,13 +67,9 @@ def _series(result: Results) -> dict[str, pd.DataFrame]:
 
 
 def _loss_column(result: Results) -> str:
-    losses = [factor for factor in result.factors if factor.endswith((".loss.up", ".loss"))]
-    if len(losses) != 1:
-        raise UserError(
-            f"{result.directory}: fallback_by_loss needs one varied loss from client to server, such as "
-            f"'paths.*.loss.up: [0, 5, 20]' under vary; varied here: {', '.join(result.factors) or 'nothing'}"
-        )
-    return losses[0]
+    if lacking := one_loss(result.factors):
+        raise UserError(f"{result.directory}: fallback_by_loss {lacking}")
+    return losses(result.factors)[0]
 
 
 def _style(name: str, index: int) -> tuple[str, str]:

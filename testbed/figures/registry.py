@@ -7,12 +7,13 @@ evidence. Must not know what any figure shows.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from testbed.errors import UserError
+from testbed.figures.factors import cases, no_demand, one_loss
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Picture
@@ -22,11 +23,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """`drawn_by` is "module:function": [Results, ...] -> matplotlib Figure. Imported when it is drawn."""
+    """`drawn_by` is "module:function": [Results, ...] -> matplotlib Figure. Imported when it is drawn.
+    `lacks`: an experiment's factors -> what it lacks for this figure, or ''."""
 
     name: str
     title: str
     drawn_by: str
+    lacks: Callable[[Sequence[str]], str] = no_demand
 
 
 FIGURES = {
@@ -36,6 +39,7 @@ FIGURES = {
             "fallback_by_loss",
             "How often a connection falls back, against the loss from client to server",
             "testbed.figures.fallback_by_loss:draw",
+            one_loss,
         ),
         Figure(
             "goodput_by_path",
@@ -46,13 +50,15 @@ FIGURES = {
             "case_matrix",
             "What became of the connections in each case, beside what was expected",
             "testbed.figures.case_matrix:draw",
+            cases,
         ),
     )
 }
 
 
-def figure_names() -> list[str]:
-    return list(FIGURES)
+def demands() -> Mapping[str, Callable[[Sequence[str]], str]]:
+    """Every figure's name, and what tells whether an experiment's factors suit it."""
+    return {name: figure.lacks for name, figure in FIGURES.items()}
 
 
 def draw(name: str, results: Sequence[Results], directory: Path | None = None) -> tuple[Path, Path]:

@@ -2,15 +2,15 @@
 
 Decides what a cell is (a case, if there are any, with one combination of the factors under `vary:`), what a
 dotted key may address, and how errors name file, line and key. Every cell is checked before the first one
-runs. Must not know how a cell is executed, where results go, or which figures exist (the caller hands their
-names in).
+runs. Must not know how a cell is executed, where results go, or which figures exist (the caller hands in
+their names, and for each what tells from the factors what it lacks).
 """
 
 from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -43,6 +43,7 @@ from testbed.runner.units import plain_number
 
 MOST_CELLS = 100_000
 Model = TypeVar("Model", bound=Cell)
+Figures = Mapping[str, Callable[[Sequence[str]], str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +82,7 @@ class Campaign:
         )
 
 
-def load_experiment(
-    path: Path | str, sets: Iterable[str] = (), figures: Collection[str] | None = None
-) -> Campaign:
+def load_experiment(path: Path | str, sets: Iterable[str] = (), figures: Figures | None = None) -> Campaign:
     """Reads, applies `--set`, checks. UserError names the place of everything that is wrong at once."""
     document = read(Path(path))
     for assignment in sets:
@@ -108,7 +107,7 @@ def apply_set(document: Document, assignment: str) -> None:
             document.origins[(*split_key(key), index)] = origin
 
 
-def check(document: Document, name: str, figures: Collection[str] | None = None) -> Campaign:
+def check(document: Document, name: str, figures: Figures | None = None) -> Campaign:
     problems = _Problems(document)
     source = document.copy()
     _resolve_file(source)
@@ -123,9 +122,7 @@ def check(document: Document, name: str, figures: Collection[str] | None = None)
     for case in cases:
         _check_case(whole, case, problems)
     if experiment is not None and figures is not None:
-        for figure in experiment.figures:
-            if figure not in figures:
-                problems.add(("figures",), f"no figure is called {figure!r}{nearest(figure, list(figures))}")
+        _check_figures(experiment, [*(["case"] if cases else []), *vary], figures, problems)
     problems.stop()
     assert experiment is not None
 
@@ -156,6 +153,16 @@ def check(document: Document, name: str, figures: Collection[str] | None = None)
     shown_vary = {key: [shown for _, shown, _ in values] for key, values in factors}
     experiment = experiment.model_copy(update={"vary": shown_vary})
     return Campaign(name, experiment, tuple(cells), document, document.name)
+
+
+def _check_figures(
+    experiment: Experiment, factors: Sequence[str], known: Figures, problems: _Problems
+) -> None:
+    for figure in experiment.figures:
+        if figure not in known:
+            problems.add(("figures",), f"no figure is called {figure!r}{nearest(figure, list(known))}")
+        elif lacking := known[figure](factors):
+            problems.add(("figures",), f"{figure} {lacking}; or leave it out: --set figures=[]")
 
 
 def written(model: Cell) -> dict[str, Any]:

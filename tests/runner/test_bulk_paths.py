@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from testbed.errors import MachineError, UserError
-from testbed.figures import figure_names
+from testbed.figures import demands
 from testbed.net import check
 from testbed.results import Results, load
 from testbed.runner import choose_way, conclude, load_experiment, run_campaign
@@ -23,7 +23,7 @@ BACKUP = (
 
 
 def go(out: Path, net: str, *sets: str) -> Results:
-    campaign = load_experiment(EXPERIMENT, sets, figure_names())
+    campaign = load_experiment(EXPERIMENT, sets, demands())
     way = choose_way(campaign, net)
     finished = run_campaign(campaign, net=way.net, way=way.words, out=out)
     finished.check()

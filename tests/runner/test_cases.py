@@ -11,7 +11,7 @@ import pytest
 
 from testbed.cli.show import matrix_table
 from testbed.errors import MachineError, UserError
-from testbed.figures import figure_names
+from testbed.figures import demands
 from testbed.net import check
 from testbed.results import Matrix, Results, load, matrix
 from testbed.runner import choose_way, conclude, load_experiment, run_campaign
@@ -36,7 +36,7 @@ def file(tmp_path: Path, text: str) -> Path:
 
 
 def run(experiment: Path, out: Path, net: str, *sets: str) -> Results:
-    campaign = load_experiment(experiment, sets, figure_names())
+    campaign = load_experiment(experiment, sets, demands())
     way = choose_way(campaign, net)
     finished = run_campaign(campaign, net=way.net, way=way.words, out=out)
     finished.check()

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from testbed.errors import UserError
+from testbed.figures import demands
 from testbed.mptcp.config import ClientConfig, Profile, ServerConfig, SynCookies, ThirdAck
 from testbed.runner import load_experiment
 from testbed.runner.document import parse
@@ -74,6 +75,14 @@ def test_resolved_reads_back_as_the_same(experiment: Path, tmp_path: Path) -> No
     assert [plan.cell for plan in other.cells] == [plan.cell for plan in campaign.cells]
 
 
+def test_a_figure_that_will_not_fit_is_refused_before_anything_runs(experiment: Path) -> None:
+    sets = ["figures=[fallback_by_loss]"]
+    load_experiment(experiment, sets, demands())
+    for fixed in ("paths.*.loss.up=5", "vary={}"):
+        with pytest.raises(UserError, match=r"figures: fallback_by_loss needs one varied loss"):
+            load_experiment(experiment, [*sets, fixed], demands())
+
+
 def test_set_overrides_and_fixes_a_factor(experiment: Path) -> None:
     campaign = load_experiment(
         experiment, ["client.profile=draft", "vary.paths.*.loss.up=[3, 7]", "vary.connections=5"]
@@ -93,6 +102,7 @@ def test_set_overrides_and_fixes_a_factor(experiment: Path) -> None:
         (9, "connections: 0", ["connections: expected", "greater than or equal to 1"]),
         (9, "workload: {type: bulk}", ["workload: stands here twice", "line 8"]),
         (9, "figures: [fallbak_by_loss]", ["figures: no figure", "did you mean fallback_by_loss?"]),
+        (9, "figures: [case_matrix]", ["figures: case_matrix needs cases", "--set figures=[]"]),
         (8, "workload: {arrivals: 40/min}", ["workload.arrivals: expected a frequency such as 40/s"]),
         (8, "workload: {request: 3 parsecs}", ["workload.request: expected a size such as 300B"]),
         (8, "workload: {timeout: 3}", ["workload.timeout: expected a time with its unit"]),
@@ -139,7 +149,7 @@ def test_a_bad_line_is_named(tmp_path: Path, line: int, text: str, words: list[s
     file = tmp_path / "bad.yaml"
     file.write_text("\n".join(lines) + "\n")
     with pytest.raises(UserError) as caught:
-        load_experiment(file, figures=["fallback_by_loss"])
+        load_experiment(file, figures=demands())
     message = str(caught.value)
     # A broken flow sequence is only noticed on the next line.
     assert message.startswith((f"{file}:{line}: ", f"{file}:{line + 1}: ")), message

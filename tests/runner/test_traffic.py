@@ -8,7 +8,7 @@ import pytest
 
 from testbed.cli.show import summary_table
 from testbed.errors import MachineError, UserError
-from testbed.figures import figure_names
+from testbed.figures import demands
 from testbed.mptcp.config import Profile
 from testbed.net import check
 from testbed.results import Results, load
@@ -226,7 +226,7 @@ def test_a_pattern_is_checked_in_every_cell(tmp_path: Path) -> None:
 
 
 def go(out: Path, net: str, *sets: str) -> Results:
-    campaign = load_experiment(EXPERIMENT, sets, figure_names())
+    campaign = load_experiment(EXPERIMENT, sets, demands())
     way = choose_way(campaign, net)
     finished = run_campaign(campaign, net=way.net, way=way.words, out=out)
     finished.check()
