@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from dataclasses import replace
 
 from testbed.linux import sockets, verdicts
 from testbed.linux.sockets import Flow, Place
@@ -70,9 +71,17 @@ class Connection:
         flows = [] if info is None else sockets.subflows(self.sock)
         if not flows and (only := sockets.plain(self.sock, self.local, self.remote)) is not None:
             flows = [only] if self.plain else []
-        self._flows.update({(flow.local, flow.remote): flow for flow in flows})
+        for flow in flows:
+            self._remember(flow)
         acked = sum(flow.acked for flow in flows) if info is None else info.bytes_acked
         self._acked = max(self._acked, acked)
+
+    def _remember(self, flow: Flow) -> None:
+        """Of one that it has taken down, the kernel tells the state, and nothing of what was."""
+        key = flow.local, flow.remote
+        known = self._flows.get(key)
+        cleared = known is not None and flow.acked < known.acked
+        self._flows[key] = replace(known, state=flow.state) if known is not None and cleared else flow
 
     def note_syn_data(self) -> None:
         """A server's, at once: whatever has come by now came with the SYN, if anything did."""

@@ -14,7 +14,7 @@ import pytest
 
 from testbed.errors import MachineError
 from testbed.linux import node
-from testbed.mptcp.config import SECOND, ClientConfig, Profile, ServerConfig, SynCookies
+from testbed.mptcp.config import SECOND, ClientConfig, FastOpenAnswer, Profile, ServerConfig, SynCookies
 from testbed.net import run_in_lab
 from testbed.plan import NetPlan
 from testbed.results.join import join
@@ -154,6 +154,20 @@ def test_fast_open(tmp_path: Path, pair: str) -> None:
     outcome, joined = run(two_path(delay="2ms"), client, server, tmp_path, 3, slow)
     assert all(row["intact"] for row in joined), outcome.rows
     assert [(row["fast_open"], row["syn_data"]) for row in joined][1:] == [("accepted", 300)] * 2
+
+
+def test_what_became_of_fast_open_is_known_after_a_fallback_too(tmp_path: Path) -> None:
+    """An answer before the key makes Linux fall back; so does the data of a lost SYN, sent again unmapped."""
+    client = ClientConfig(Profile.KERNEL, fast_open=True, fast_open_pauses=False)
+    slow = Workload(arrivals=4)
+    at_once = ServerConfig(fast_open=True, fast_open_answer=FastOpenAnswer.AT_ONCE)
+    _, joined = run(two_path(delay="2ms"), client, at_once, tmp_path / "at_once", 3, slow)
+    found = [(row["verdict"], row["reason"], row["fast_open"], row["syn_data"]) for row in joined]
+    assert found[1:] == [("fallback", "no_data_ack", "accepted", 300)] * 2
+    plan = two_path({"paths.1.drop.up": "syn@2"}, delay="2ms")
+    _, joined = run(plan, client, ServerConfig(fast_open=True), tmp_path / "lost", 3, slow)
+    found = [(row["verdict"], row["reason"], row["fast_open"], row["syn_data"]) for row in joined]
+    assert found[1:] == [("fallback", "no_mapping", "lost", 0), ("mptcp", "none", "accepted", 300)]
 
 
 ROOTLESS = """
