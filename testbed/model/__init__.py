@@ -5,6 +5,6 @@ measurement made by code that it shares nothing with.
 """
 
 from testbed.model.fallback import Prediction, predict
-from testbed.model.fast_open import predict_fast_open
+from testbed.model.fast_open import predict_fast_open, predict_linux_fast_open
 
-__all__ = ["Prediction", "predict", "predict_fast_open"]
+__all__ = ["Prediction", "predict", "predict_fast_open", "predict_linux_fast_open"]

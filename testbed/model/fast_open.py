@@ -21,6 +21,12 @@ A SYN that is lost goes again without data: an ordinary handshake, where the fir
 6824 has the key in the SYN. So the key is lost with probability (1 - p) [p (1 - p^a) + p^(a+2)] in the draft
 and v1, never in v0; and a plain SYN wins as in fallback.py. The first connections, which only ask for the
 cookie, are left out: they lose no key.
+
+Linux as the client, to a server that waits for the key (`predict_linux_fast_open`), says its keys again when
+the SYN/ACK comes again. But the data of a lost SYN goes again with the keys and without a mapping, which is a
+fallback: p, less the p^m of those that never connect. Unless that data is lost three times more, within the
+second after which the server sends its SYN/ACK again: the answer to it has a DATA_ACK, after which data
+without a mapping is no fallback, and is never delivered. That is a hang, p^3 (1 - p) of them.
 """
 
 from __future__ import annotations
@@ -33,6 +39,7 @@ from testbed.model.fallback import Prediction, check_share, check_syns
 KEY_IN_SYN = {"v0": True, "draft": False, "v1": False}
 WINDOW = 10  # segments of a first window (RFC 6928 §2)
 FIN_COPIES = 2  # of the DATA_FIN, before the SYN/ACK goes again
+DATA_COPIES = 3  # of Linux's data, before the SYN/ACK goes again
 
 
 def predict_fast_open(
@@ -64,3 +71,15 @@ def predict_fast_open(
         by_key = (1 - loss) * (loss * (1 - loss**acks) + loss ** (acks + 2))
     fallback = by_syn + by_key
     return Prediction(1 - fallback - none, 0.0, fallback, 0.0, none, by_syn, by_key)
+
+
+def predict_linux_fast_open(loss: float, syn_retries: int = 2, *, syns: float = math.inf) -> Prediction:
+    """The same for Linux as the client, in v1, to a server of ours that waits for the key."""
+    check_share("loss", loss)
+    check_syns(syn_retries, syns)
+    none = loss**syns
+    by_syn = max(loss ** (syn_retries + 1) - none, 0.0)
+    unmapped = loss - none - by_syn
+    stuck = unmapped * loss**DATA_COPIES * (1 - loss)
+    fallback = by_syn + unmapped - stuck
+    return Prediction(1 - loss, 0.0, fallback, 0.0, none + stuck, by_syn, 0.0)

@@ -9,7 +9,8 @@ and no traffic beside them but SYN floods, which a server with cookies answers a
   MP_CAPABLE with its first data (RFC 8684 §3.1); its server believes the key that comes back with either, and
   answers a later segment with RST;
 - a server that keeps state and answers what came in a SYN, and a client that tries Fast Open with every
-  connection, whose request fits the SYN (testbed/model/fast_open.py); our stack at both ends.
+  connection, whose request fits the SYN (testbed/model/fast_open.py); our stack at both ends, or Linux as
+  client of a server of ours that waits for the key in v1.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from testbed.model import Prediction, predict, predict_fast_open
+from testbed.model import Prediction, predict, predict_fast_open, predict_linux_fast_open
 from testbed.units import parse_time
 
 LOSS = "paths.*.loss.up"
@@ -29,7 +30,8 @@ KERNEL = "kernel"
 DISTURBING = {"loss", "burst", "blackout", "drop", "duplicate", "corrupt", "reorder", "red", "jitter_order"}
 DISTURBING |= {"middlebox", "at"}
 LEAST_HOLD, MOST_HOLD = 1_000_000, 100_000_000  # ns: longer than a request takes, sooner than it goes again
-LONG = 60_000_000_000  # ns: by then Linux has given up by itself
+SECOND = 1_000_000_000
+LONG = 60 * SECOND  # by then Linux has given up by itself
 
 Settings = Mapping[str, Any]
 
@@ -53,6 +55,8 @@ def closed_form(
     p = settings["network"].get(LOSS, 0) / 100 if loss is None else loss
     r = settings["network"].get(HELD, 0) / 100 if held is None else held
     if _opens_fast(settings):
+        if client["profile"] == KERNEL:
+            return predict_linux_fast_open(p, client["syn_retries"], syns=_syns(settings))
         return predict_fast_open(
             profile,
             p,
@@ -109,14 +113,21 @@ def _is_stateless(settings: Settings) -> bool:
 
 def _opens_fast(settings: Settings) -> bool:
     client, server, workload = settings["client"], settings["server"], settings["workload"]
+    if client["profile"] == KERNEL:
+        ends = ("v1", "auto")
+        by_itself = (2 ** client["tcp"]["syn_attempts"] - 1) * SECOND  # Linux gives up, at the latest
+        waits = _patience(settings) >= min(by_itself, LONG)
+    else:
+        ends, waits = (client["profile"], "at_once"), True
     return bool(
         server["syn_cookies"] == "off"
         and client["fast_open"]
         and server["fast_open"]
-        and server["fast_open_answer"] == "at_once"
         and not client["fast_open_pauses"]
-        and client["profile"] in server["profiles"]
-        and KERNEL not in (client["profile"], *server["profiles"])
+        and ends[0] in server["profiles"]
+        and ends[1] == server["fast_open_answer"]
+        and waits
+        and KERNEL not in server["profiles"]
         and client["third_ack"] == "bare"
         and 0 < workload["request"] <= SYN_ROOM
         and 0 < workload["response"] <= WINDOW * PAYLOAD

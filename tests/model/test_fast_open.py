@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections import Counter
 
@@ -9,7 +10,7 @@ import pytest
 from scipy.stats import binom
 
 from testbed.errors import UserError
-from testbed.model import predict_fast_open
+from testbed.model import predict_fast_open, predict_linux_fast_open
 
 
 def dice(rng: random.Random, profile: str, p: float, response: int, k: int, repeat: bool) -> str:
@@ -43,6 +44,38 @@ def test_formula_agrees_with_dice(profile: str, repeat: bool, response: int) -> 
             expected = getattr(said, verdict)
             low, high = binom.ppf(1e-6, trials, expected), binom.ppf(1 - 1e-6, trials, expected)
             assert low <= seen[verdict] <= high, (verdict, p, k, seen, said)
+
+
+def linux_dice(rng: random.Random, p: float, k: int, m: int) -> str:
+    """One connection of Linux's, packet by packet."""
+    lost = next((count for count in range(m) if rng.random() >= p), None)
+    if lost is None:
+        return "hang"
+    if lost == 0:
+        return "mptcp"
+    if lost > k:
+        return "fallback"
+    for (
+        turn
+    ) in itertools.count():  # data without a mapping; before its fourth copy the ACK of a second SYN/ACK
+        if turn == 3 and rng.random() >= p:
+            return "hang"
+        if rng.random() >= p:
+            return "fallback"
+    raise AssertionError
+
+
+def test_linux_agrees_with_dice() -> None:
+    rng = random.Random("linux")
+    trials = 40_000
+    for p, k, m in ((0.2, 2, 3), (0.4, 1, 4), (0.05, 2, 7)):
+        seen = Counter(linux_dice(rng, p, k, m) for _ in range(trials))
+        said = predict_linux_fast_open(p, k, syns=m)
+        for verdict in ("mptcp", "fallback", "hang"):
+            expected = getattr(said, verdict)
+            low, high = binom.ppf(1e-6, trials, expected), binom.ppf(1 - 1e-6, trials, expected)
+            assert low <= seen[verdict] <= high, (verdict, p, k, seen, said)
+        assert said.mptcp + said.fallback + said.hang == pytest.approx(1)
 
 
 def test_without_loss_nothing_is_lost_and_with_the_keys_repeated_only_syns_are() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from testbed.model import predict, predict_fast_open
+from testbed.model import predict, predict_fast_open, predict_linux_fast_open
 from testbed.results import closed_form
 from testbed.runner import load_experiment
 from testbed.runner.experiment import written
@@ -19,6 +19,7 @@ DECIDED_BY_CHANCE = (
     "cookie_loss",
     "fallback",
     "fast_open",
+    "fast_open_linux_loss",
     "isn_recovery",
     "linux",
     "overtaking",
@@ -127,5 +128,19 @@ def test_fast_open_is_known_where_the_server_answers_at_once() -> None:
             ("client", "fast_open_pauses", True),
             ("workload", "request", 2_000),  # more than a SYN carries
             ("workload", "response", 20_000),  # more than a first window
+        ):
+            assert closed_form({**settings, part: {**settings[part], key: value}}) is None
+
+
+def test_fast_open_of_linux_is_known_where_the_server_waits_for_the_key() -> None:
+    for plan in load_experiment(SEED / "fast_open_linux_loss.yaml").cells:
+        settings = written(plan.cell)
+        loss = settings["network"]["paths.*.loss.up"] / 100
+        assert closed_form(settings) == predict_linux_fast_open(loss, 2, syns=3)
+        for part, key, value in (
+            ("server", "fast_open_answer", "at_once"),
+            ("server", "profiles", ["kernel"]),
+            ("server", "profiles", ["draft"]),
+            ("workload", "timeout", "5s"),  # Linux tries for seven
         ):
             assert closed_form({**settings, part: {**settings[part], key: value}}) is None
