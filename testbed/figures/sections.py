@@ -51,6 +51,15 @@ class Section:
     tables: tuple[Table, ...] = ()
     left_out: tuple[str, ...] = ()
 
+    @property
+    def agree(self) -> int:
+        """Numbers that are as expected, of those `judged`."""
+        return sum(bool(one.agrees) for one in self.numbers)
+
+    @property
+    def judged(self) -> int:
+        return sum(one.agrees is not None for one in self.numbers)
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:
@@ -77,7 +86,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Chapter:
-    """A section in its place in the page."""
+    """A section in its place in the page. `main`: those of its numbers that say it in short."""
 
     name: str
     number: int
@@ -86,6 +95,7 @@ class Chapter:
     command: str
     section: Section
     evidence: tuple[Evidence, ...]
+    main: tuple[Number, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ cell. Must not know how a section looks.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 from testbed.figures import Material, Sample
 from testbed.records import finished_runs
 from testbed.reproduce.needs import LADDERS, Slide
-from testbed.reproduce.run import Done, measurement_file
+from testbed.reproduce.run import Done, kept
 from testbed.reproduce.steps import CAMPAIGNS, Step
 from testbed.results import load
 from testbed.trace import Connection, connections, ladder_svg, read_capture
@@ -34,8 +33,8 @@ def material(
     for step in steps:
         home = directory / CAMPAIGNS / step.key
         if step.measurement is not None:
-            if (path := measurement_file(directory, step.key)).exists():
-                measured[step.key] = json.loads(path.read_text(encoding="utf-8"))["rows"]
+            if (measurement := kept(directory, step.key)) is not None:
+                measured[step.key] = measurement["rows"]
             continue
         if not any(True for _ in finished_runs(home)):
             continue

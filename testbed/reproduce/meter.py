@@ -1,7 +1,8 @@
 """How far a reproduction is, and how long it will take.
 
 Decides that a step's weight is believed at first (about a second for each), and the pace of this session more
-and more; what was there before counts as done, and not for the pace. Must not know what a step does.
+and more; what was there before counts as done, and not for the pace or the time left. Must not know what a
+step does.
 """
 
 from __future__ import annotations
@@ -28,17 +29,20 @@ class Status:
 
 
 class Meter:
-    """`weights` and `titles` of the steps in their order; `clock` in seconds."""
+    """`weights` and `titles` of the steps in their order, and the share of each that is `there` already, as
+    far as can be told, 0..1; `clock` in seconds."""
 
     def __init__(
         self,
         weights: Sequence[float],
         titles: Sequence[str],
+        there: Sequence[float],
         watch: Callable[[Status], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._weights, self._titles, self._watch, self._clock = weights, titles, watch, clock
         self._total = sum(weights) or 1.0
+        self._lacking = [weight * (1 - share) for weight, share in zip(weights, there, strict=True)]
         self._before = 0.0  # weight of the steps that are over
         self._new = 0.0  # weight of the work of this session
         self._index = 0
@@ -68,8 +72,9 @@ class Meter:
 
     def _say(self, notices: list[str]) -> None:
         new = self._new + self._here_new
-        done = self._before + self._here
+        share = (self._before + self._here) / self._total
         pace = (self._clock() - self._began + BELIEVED) / (new + BELIEVED)
-        left = pace * (self._total - done) if new > 0 else None
+        lacking = self._weights[self._index] - self._here + sum(self._lacking[self._index + 1 :])
+        left = pace * lacking if new > 0 else None
         title, steps = self._titles[self._index], len(self._weights)
-        self._watch(Status(self._index + 1, steps, title, done / self._total, left, notices))
+        self._watch(Status(self._index + 1, steps, title, share, left, notices))

@@ -52,7 +52,8 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class Slide:
-    """`name` is what `testbed reproduce` takes. `drawn_by` is "module:function": Material -> Section."""
+    """`name` is what `testbed reproduce` takes. `drawn_by` is "module:function": Material -> Section. `main`:
+    patterns of the names of those numbers that say it in short; the first that fits each is taken."""
 
     name: str
     title: str
@@ -60,6 +61,7 @@ class Slide:
     drawn_by: str
     campaigns: tuple[Campaign, ...] = ()
     measurements: tuple[Measurement, ...] = ()
+    main: tuple[str, ...] = ()
 
 
 # Captured; the ladder of the last connection of a row is Material.ladders[row].

@@ -7,15 +7,17 @@ and the worst fidelity of the runs that count. Must not know how a section is dr
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from testbed.errors import UserError
-from testbed.figures import Chapter, Evidence, Material, Section, write_page
+from testbed.figures import Chapter, Evidence, Material, Number, Section, write_page
 from testbed.reproduce.material import material, of_slide
 from testbed.reproduce.needs import Slide
-from testbed.reproduce.run import Done
+from testbed.reproduce.run import Done, kept
 from testbed.reproduce.steps import Step
 from testbed.results import Results
 
@@ -30,12 +32,13 @@ INTRODUCTION = (
 )
 QUICK = "This is a quick reproduction: few connections and few points, so intervals are wide."
 WORST = ("lateness_p99_us", "cpu_share")
+LEAST = 10  # connections: fewer are looked at one by one
 
 
 def write(slides: Sequence[Slide], steps: Sequence[Step], directory: Path, done: Done, quick: bool) -> Path:
     whole, samples = material(slides, steps, directory, done)
     commands = {step.key: step.command for step in steps}
-    chapters = [_chapter(number, slide, whole, commands) for number, slide in _numbered(slides)]
+    chapters = [_chapter(number, slide, whole, commands, directory) for number, slide in _numbered(slides)]
     introduction = [*INTRODUCTION, *([QUICK] if quick else [])]
     return write_page(directory / "report.html", TITLE, introduction, chapters, samples)
 
@@ -47,7 +50,9 @@ def _numbered(slides: Sequence[Slide]) -> list[tuple[int, Slide]]:
     return [(order.index(slide.name) + 1, slide) for slide in slides]
 
 
-def _chapter(number: int, slide: Slide, whole: Material, commands: Mapping[str, str]) -> Chapter:
+def _chapter(
+    number: int, slide: Slide, whole: Material, commands: Mapping[str, str], directory: Path
+) -> Chapter:
     given = of_slide(whole, slide)
     module, _, function = slide.drawn_by.partition(":")
     try:
@@ -55,15 +60,30 @@ def _chapter(number: int, slide: Slide, whole: Material, commands: Mapping[str, 
     except UserError as error:  # rows that do not suit this slide; the others are drawn
         section = Section((), left_out=(str(error),))
     evidence = [_evidence(key, results, commands[key]) for key, results in given.results.items()]
-    evidence += [
-        Evidence(
-            one.title, f"testbed reproduce {slide.name}", (("rows", str(len(given.measured[one.name]))),)
-        )
-        for one in slide.measurements
-        if one.name in given.measured
-    ]
     command = f"testbed reproduce {slide.name}"
-    return Chapter(slide.name, number, slide.title, slide.question, command, section, tuple(evidence))
+    for one in slide.measurements:
+        if (measurement := kept(directory, one.name)) is not None:
+            evidence.append(Evidence(one.title, command, _measured(measurement)))
+    main = tuple(first for pattern in slide.main for first in _first(section.numbers, pattern))
+    return Chapter(slide.name, number, slide.title, slide.question, command, section, tuple(evidence), main)
+
+
+def _first(numbers: Sequence[Number], pattern: str) -> Iterator[Number]:
+    yield from itertools.islice((one for one in numbers if fnmatchcase(one.what, pattern)), 1)
+
+
+def _measured(measurement: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    made = measurement["made"]
+    sizes = ", ".join(f"{size:,}" for size in measurement["sizes"])
+    told = [("sizes", sizes), ("rows", str(len(measurement["rows"]))), ("commit", made["commit"])]
+    return (*told, *_machine(made))
+
+
+def _machine(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [
+        ("kernel", f"{facts.get('kernel', '')}, {facts.get('system', '')}"),
+        ("machine", f"{facts.get('cpu', '')}, {facts.get('cores', '')} cores"),
+    ]
 
 
 def _evidence(key: str, results: Results, command: str) -> Evidence:
@@ -71,19 +91,16 @@ def _evidence(key: str, results: Results, command: str) -> Evidence:
     summary = results.summary
     sizes = sorted(set(summary["connections"]))
     each = f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}"
+    intervals = "; 95 % Wilson intervals" if sizes[0] >= LEAST else ""
     valid = [record for record in results.records if record["invalid"] is None]
     commits = ", ".join(sorted({str(record["commit"]) for record in results.records}))
     told = [
         ("question", str(facts.get("question", ""))),
         ("way of running", str(facts.get("way", ""))),
-        (
-            "connections",
-            f"{each} a point, {int(summary['connections'].sum()):,} in all; 95 % Wilson intervals",
-        ),
+        ("connections", f"{each} a point, {int(summary['connections'].sum()):,} in all{intervals}"),
         ("seed", str(facts.get("experiment", {}).get("seed", ""))),
         ("commit", commits),
-        ("kernel", f"{facts.get('kernel', '')}, {facts.get('system', '')}"),
-        ("machine", f"{facts.get('cpu', '')}, {facts.get('cores', '')} cores"),
+        *_machine(facts),
         ("runs", f"{len(valid)} valid, {len(results.records) - len(valid)} invalid and left out"),
     ]
     if worst := _worst(valid):

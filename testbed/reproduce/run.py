@@ -15,11 +15,11 @@ from typing import Any
 
 from testbed.errors import MachineError, RunFailed
 from testbed.linux import node
-from testbed.records import write_atomically
+from testbed.records import RECORD, write_atomically
 from testbed.reproduce.measure import measured
 from testbed.reproduce.meter import Meter, Status
 from testbed.reproduce.steps import CAMPAIGNS, MEASUREMENTS, Step
-from testbed.runner import Way, choose_way, run_campaign
+from testbed.runner import Way, choose_way, commit, machine, run_campaign
 
 
 @dataclass(slots=True)
@@ -36,7 +36,8 @@ def run_steps(
     """KeyboardInterrupt passes through; what has been finished stays."""
     done = Done()
     calibrated: list[Path] = []  # by this session's own campaigns
-    meter = Meter([step.weight for step in steps], [step.title for step in steps], watch)
+    weights, titles = [step.weight for step in steps], [step.title for step in steps]
+    meter = Meter(weights, titles, [0.0 if fresh else _there(step, directory) for step in steps], watch)
     for index, step in enumerate(steps):
         meter.begin(index)
         try:
@@ -52,6 +53,14 @@ def run_steps(
             done.failures.append(f"{step.title}: {error}")
         meter.end()
     return done
+
+
+def _there(step: Step, directory: Path) -> float:
+    """The share of a step that seems to be done: runs are counted, not looked at."""
+    if step.loaded is None:
+        return float(kept(directory, step.key) is not None)
+    done = sum(1 for _ in (directory / CAMPAIGNS / step.key).glob(f"runs/*/{RECORD}"))
+    return min(done / max(len(step.loaded.cells), 1), 1.0)
 
 
 def _run(
@@ -78,15 +87,24 @@ def _run(
 def _measure(step: Step, directory: Path, fresh: bool) -> bool:
     """Whether it had to be. Kept as JSON with the sizes that it was made for."""
     assert step.measurement is not None
-    path = measurement_file(directory, step.key)
-    if not fresh and path.exists():
-        kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if kept["sizes"] == list(step.sizes):
-            return False
+    before = None if fresh else kept(directory, step.key)
+    if before is not None and before["sizes"] == list(step.sizes):
+        return False
     rows = measured(step.measurement.measured_by, step.sizes)
+    path = measurement_file(directory, step.key)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, json.dumps({"sizes": list(step.sizes), "rows": rows}, indent=1))
+    made = {"commit": commit(), **machine()}
+    write_atomically(path, json.dumps({"sizes": list(step.sizes), "made": made, "rows": rows}, indent=1))
     return True
+
+
+def kept(directory: Path, key: str) -> dict[str, Any] | None:
+    """A measurement that is there: `sizes`, `rows`, and where it was `made`."""
+    try:
+        found: dict[str, Any] = json.loads(measurement_file(directory, key).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    return found if "made" in found else None  # an earlier version did not say where
 
 
 def measurement_file(directory: Path, key: str) -> Path:

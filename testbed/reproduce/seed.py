@@ -1,7 +1,8 @@
 """The slides of "Making Multipath TCP robust for stateless webservers", and what each is drawn from.
 
-Decides names, order, titles, campaigns, sizes and measurements. Must not know how a campaign is run or a
-slide is drawn. The slides: IETF, Multipath TCP working group; draft-paasch-mptcp-syncookies-02.
+Decides names, order, titles, campaigns, sizes, measurements and what says a slide in short. Must not know how
+a campaign is run or a slide is drawn. The slides: IETF, Multipath TCP working group;
+draft-paasch-mptcp-syncookies-02.
 """
 
 from __future__ import annotations
@@ -56,6 +57,9 @@ OPTIONS = Campaign("options", "seed/options.yaml", nets=("sim",), connections={}
 FAST_OPEN = Campaign("fast_open", "seed/fast_open.yaml", quick_sets=FEW_LOSSES, samples=40)
 FAST_OPEN_TIME = Campaign("fast_open_time", "seed/fast_open_time.yaml")
 FAST_OPEN_LINUX = Campaign("fast_open_linux", "seed/fast_open_linux.yaml", LAB, quick_nets=LAB, linux=True)
+FAST_OPEN_LINUX_LOSS = Campaign(
+    "fast_open_linux_loss", "seed/fast_open_linux_loss.yaml", LAB, quick_nets=(), linux=True
+)
 
 SLIDES = (
     Slide(
@@ -65,6 +69,7 @@ SLIDES = (
         "testbed.figures.seed.syn_cookies:section",
         (LADDERS,),
         (HALF_OPEN,),
+        main=("v1, cookies off: bytes per half-open*", "v1, cookies always: bytes allocated*"),
     ),
     Slide(
         "third_ack_loss",
@@ -72,6 +77,7 @@ SLIDES = (
         "What does a lost third ACK cost plain TCP when the server keeps no state?",
         "testbed.figures.seed.third_ack_loss:section",
         (LADDERS, COOKIE_LOSS),
+        main=("hang, server first, *", "hang, client first, 1 segment, *"),
     ),
     Slide(
         "v0_fallback",
@@ -79,6 +85,7 @@ SLIDES = (
         "What becomes of Multipath TCP as in RFC 6824 when a stateless server loses the third ACK?",
         "testbed.figures.seed.v0_fallback:section",
         (LADDERS, FALLBACK),
+        main=("fallback, 1 segment, *", "reset, 10 segments, *"),
     ),
     Slide(
         "reliable_capable",
@@ -86,6 +93,7 @@ SLIDES = (
         "Does Multipath TCP outlive the loss of the third ACK when MP_CAPABLE comes with the first data?",
         "testbed.figures.seed.reliable_capable:section",
         (LADDERS, FALLBACK, LINUX, ISN_RECOVERY, PIGGYBACK, OVERTAKING),
+        main=("fallback, 1 segment, v0, *", "fallback, 1 segment, draft, *"),
     ),
     Slide(
         "capable_with_dss",
@@ -93,6 +101,7 @@ SLIDES = (
         "Why is the first data's option a longer MP_CAPABLE, and not MP_CAPABLE beside a DSS?",
         "testbed.figures.seed.capable_with_dss:section",
         (OPTIONS,),
+        main=("timestamps, both keys and the smallest mapping*", "timestamps and the combined option*"),
     ),
     Slide(
         "option_space",
@@ -100,6 +109,7 @@ SLIDES = (
         "What is won when the key no longer travels in the SYN?",
         "testbed.figures.seed.option_space:section",
         (OPTIONS,),
+        main=("SYN, v0: *", "SYN, draft: *"),
     ),
     Slide(
         "stateless_server",
@@ -107,6 +117,7 @@ SLIDES = (
         "What do clients keep of a web server, and of Multipath TCP, while somebody floods it with SYNs?",
         "testbed.figures.seed.stateless_server:section",
         (FLOOD, FLOOD_GOODPUT),
+        main=("cookies always, v0, *: fell back, all rates", "cookies always, v1, *: fell back, all rates"),
     ),
     Slide(
         "features",
@@ -114,12 +125,14 @@ SLIDES = (
         "What of the draft is in RFC 8684, and does Linux do it?",
         "testbed.figures.seed.features:section",
         (FEATURES, FEATURES_LINUX),
+        main=("draft: features*", "v1: features*"),
     ),
     Slide(
         "fast_open",
         "Multipath TCP and TCP Fast Open",
         "Who may speak when, and what becomes of the key, when the request travels in the SYN?",
         "testbed.figures.seed.fast_open:section",
-        (LADDERS, FAST_OPEN, FAST_OPEN_TIME, FAST_OPEN_LINUX),
+        (LADDERS, FAST_OPEN, FAST_OPEN_TIME, FAST_OPEN_LINUX, FAST_OPEN_LINUX_LOSS),
+        main=("fallback, keys said once, draft, *", "fallback, keys repeated, draft, *"),
     ),
 )

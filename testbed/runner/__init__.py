@@ -4,6 +4,7 @@ from testbed.runner.campaign import Finished, Progress, default_jobs, run_campai
 from testbed.runner.capacity import calibrate_links, carried_rates
 from testbed.runner.conclude import Conclusion, conclude
 from testbed.runner.document import parse_set
+from testbed.runner.environment import commit, machine
 from testbed.runner.experiment import Campaign, load_experiment
 from testbed.runner.spec import build
 from testbed.runner.units import size
@@ -19,9 +20,11 @@ __all__ = [
     "calibrate_links",
     "carried_rates",
     "choose_way",
+    "commit",
     "conclude",
     "default_jobs",
     "load_experiment",
+    "machine",
     "parse_set",
     "run_campaign",
     "size",

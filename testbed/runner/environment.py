@@ -30,15 +30,22 @@ def describe(campaign: Campaign, net: str, way: str, jobs: int) -> dict[str, Any
         "commit": commit(),
         "python": platform.python_version(),
         "packages": {name: version for name in PACKAGES if (version := _version(name))},
-        "kernel": f"{platform.system()} {platform.release()}",
-        "system": _system(),
-        "cpu": _cpu(),
-        "cores": len(os.sched_getaffinity(0)),
+        **machine(),
         "jobs": jobs,
         "root": os.geteuid() == 0,
         "command": sys.argv,
         "figures": list(campaign.experiment.figures),
         "experiment": campaign.resolved(),
+    }
+
+
+def machine() -> dict[str, Any]:
+    """Its kernel, system, CPU and cores."""
+    return {
+        "kernel": f"{platform.system()} {platform.release()}",
+        "system": _system(),
+        "cpu": _cpu(),
+        "cores": len(os.sched_getaffinity(0)),
     }
 
 

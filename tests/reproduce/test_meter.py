@@ -11,11 +11,11 @@ from testbed.runner import Progress
 
 
 class Watched:
-    def __init__(self, weights: list[float]) -> None:
+    def __init__(self, weights: list[float], there: list[float] | None = None) -> None:
         self.now = 0.0
         self.said: list[Status] = []
         titles = [str(number) for number in range(len(weights))]
-        self.meter = Meter(weights, titles, self.said.append, lambda: self.now)
+        self.meter = Meter(weights, titles, there or [0.0] * len(weights), self.said.append, lambda: self.now)
 
     @property
     def left(self) -> float | None:
@@ -51,6 +51,16 @@ def test_a_measurement_counts_as_work() -> None:
     watched.meter.end()
     watched.meter.begin(1)
     assert watched.left == pytest.approx(990.0)
+
+
+def test_what_is_there_already_takes_no_time() -> None:
+    watched = Watched([10.0, 600.0, 90.0], there=[0.0, 1.0, 0.0])
+    watched.meter.begin(0)
+    watched.now = 10.0
+    watched.meter.worked()
+    watched.meter.end()
+    watched.meter.begin(2)
+    assert watched.left == pytest.approx(90.0)
 
 
 def test_what_was_there_before_says_nothing_of_the_pace() -> None:

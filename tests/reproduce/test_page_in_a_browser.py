@@ -4,6 +4,7 @@ dark. Everything is looked up in the page that the browser made, not in the text
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from shutil import which
@@ -76,6 +77,22 @@ def test_every_figure_is_there_and_nothing_is_fetched(browser: Chrome, page: Pat
     asked = [one["params"] for one in told if one["method"] == "Network.requestWillBeSent"]
     ours = [one for one in asked if one["documentURL"] == page.as_uri()]  # not those of the tab it began with
     assert [one["request"]["url"] for one in ours] == [page.as_uri()]
+
+
+def test_each_slide_is_told_in_short_and_its_numbers_unfold(browser: Chrome, page: Path) -> None:
+    show(browser, page, WIDE)
+    rows = ask(browser, "[...document.querySelectorAll('nav tbody')].map(b => b.innerText)")
+    assert len(rows) == 2
+    assert all("fallback, 1 segment" in row for row in rows)
+    for row in rows:
+        told = re.search(r"[✓✗] (\d+) of (\d+) agree", row)
+        assert told is not None
+        agree, judged = map(int, told.groups())
+        assert ("✓" in row) == (agree == judged > 0)
+    seen = "document.querySelector('.numbers table').checkVisibility()"
+    assert not ask(browser, seen)
+    browser.find_element("css selector", ".numbers summary").click()
+    assert ask(browser, seen)
 
 
 def test_links_are_alive_and_a_point_shows_its_ladders(browser: Chrome, page: Path) -> None:

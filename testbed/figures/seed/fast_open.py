@@ -16,7 +16,9 @@ from testbed.mptcp.reasons import Verdict
 from testbed.results import Results
 from testbed.units import parse_time
 
-LOST, TIME, LINUX = "fast_open", "fast_open_time", "fast_open_linux"  # campaigns
+# Campaigns.
+LOST, TIME = "fast_open", "fast_open_time"
+LINUX, LINUX_LOST = "fast_open_linux", "fast_open_linux_loss"
 REPEAT, FAST = "client.mptcp.repeat_keys", "client.fast_open"  # factors
 PROFILES = ("v0", "draft", "v1")
 WITH, WITHOUT = "with Fast Open", "without"
@@ -28,6 +30,7 @@ LADDERS = (
     "draft, Fast Open, third ACK lost",
     "draft, Fast Open, key said once",
 )
+ACROSS, FELL_BACK = "loss from client to server, %", "connections that fell back"
 NEAR = 1.0  # ms, that the simulator may be beside a round trip: the time to send a request
 
 Pair = tuple[Waits, Waits]  # with Fast Open, and without
@@ -38,21 +41,21 @@ def section(material: Material) -> Section:
     ours = {profile: _pairs(material, TIME, "client.profile", profile) for profile in ("tcp", *PROFILES)}
     linux = {case: _pairs(material, LINUX, "case", case) for case in _cases(material)}
     pictures = [ladder(material, case) for case in LADDERS]
-    pictures += [_rates(once, repeated), _times(ours, linux)]
-    numbers = judged([(f"fallback, keys {how}", those) for how, those in _told(once, repeated)])
+    kernel = rates.series(
+        material, LINUX_LOST, "fallback", where={}, label="Linux as client", style=PROFILE_STYLE["kernel"]
+    )
+    pictures += [_rates(once, repeated), _of_linux(kernel), _times(ours, linux)]
+    told = [("keys said once", once), ("keys repeated", repeated), ("Fast Open", kernel)]
+    numbers = judged([(f"fallback, {how}", those) for how, those in told])
     for net in material.both(TIME):
         numbers += _saved(net, ours)
     return Section(
-        tuple(_shows(once, repeated, ours, linux)),
+        tuple(_shows(once, repeated, ours, linux, kernel)),
         tuple(one for one in pictures if one),
         tuple(numbers),
         tuple(_table(results) for results in material.both(LINUX)),
         material.left_out(),
     )
-
-
-def _told(once: list[Series], repeated: list[Series]) -> tuple[tuple[str, list[Series]], ...]:
-    return ("said once", once), ("repeated", repeated)
 
 
 def _lost(material: Material, repeat: bool) -> list[Series]:
@@ -67,13 +70,20 @@ def _lost(material: Material, repeat: bool) -> list[Series]:
 def _rates(once: list[Series], repeated: list[Series]) -> Picture | None:
     if not once or not repeated:
         return None
-    across, counted = "loss from client to server, %", "connections that fell back"
     panels = [
-        rates.Panel("Keys said once, on the third ACK", across, counted, once),
-        rates.Panel("Keys on every ACK until a DATA_ACK comes", across, counted, repeated),
+        rates.Panel("Keys said once, on the third ACK", ACROSS, FELL_BACK, once),
+        rates.Panel("Keys on every ACK until a DATA_ACK comes", ACROSS, FELL_BACK, repeated),
     ]
     alt = "Rate of fallback against loss with Fast Open, by profile, with the keys said once and repeated"
     return rates.picture("fast-open-lost", "What a lost key costs", panels, alt)
+
+
+def _of_linux(kernel: list[Series]) -> Picture | None:
+    if not kernel:
+        return None
+    panel = rates.Panel("Linux as client", ACROSS, FELL_BACK, kernel)
+    alt = "Rate of fallback against loss of Linux with Fast Open, to a server that waits for the key"
+    return rates.picture("fast-open-linux-lost", "Linux loses Multipath TCP with its SYN", [panel], alt)
 
 
 def _cases(material: Material) -> list[str]:
@@ -143,6 +153,7 @@ def _shows(
     repeated: list[Series],
     ours: dict[str, list[Pair]],
     linux: dict[str, list[Pair]],
+    kernel: list[Series],
 ) -> list[str]:
     texts = [
         "With a Fast Open cookie the request travels in the SYN, and the server, which keeps state for "
@@ -158,13 +169,13 @@ def _shows(
     if once and repeated:
         worst = once[0].points["x"].iloc[-1]
         texts.append(
-            f"Take the rule away, let the client say its key once, on the third ACK: at {worst:g} % loss "
-            f"{spoken(once)} fall back. No data follows that could bring the key, and the next ACK comes "
-            f"without it. With the rule it is {spoken(repeated)}: what is left tried three times with "
-            "MP_CAPABLE and then without."
+            "Take the rule away, let the client say its key once, on the third ACK. Connections that fall "
+            f"back at {worst:g} % loss: {spoken(once)}. No data follows that could bring the key, and the "
+            f"next ACK comes without it. With the rule it is {spoken(repeated)}: what is left tried three "
+            "times with MP_CAPABLE and then without."
         )
     texts += [_time_words(ours)] if any(ours.values()) else []
-    texts += _linux_words(linux)
+    texts += _linux_words(linux, kernel)
     return texts
 
 
@@ -184,19 +195,22 @@ def _time_words(ours: dict[str, list[Pair]]) -> str:
     return text
 
 
-def _linux_words(linux: dict[str, list[Pair]]) -> list[str]:
-    said = [
-        f"{case}: {fast.spoken} {WITH}, {slow.spoken} {WITHOUT}"
-        for case, pairs in linux.items()
-        for fast, slow in pairs
-    ]
-    if not said:
-        return []
-    return [
-        f"Linux, half of the connections have the first byte after so long. {'; '.join(said)}. Why, as seen "
-        "in the packets of Linux 6.18: as a client it takes a mapping without a DATA_ACK for the end of "
-        "Multipath TCP, so a server that answers at once saves the round trip and loses MPTCP; one that "
-        "waits for the key keeps it and saves nothing. As a server it takes the request from the SYN, but "
-        "what the application answers before the third ACK has come stays with it until the client sends "
-        "more, and this client has nothing more to say."
-    ]
+def _linux_words(linux: dict[str, list[Pair]], kernel: list[Series]) -> list[str]:
+    texts = []
+    if any(linux.values()):
+        texts.append(
+            "Linux gains less; the table below has its times. As a client it takes a mapping without a "
+            "DATA_ACK for the end of Multipath TCP: a server that answers at once saves the round trip and "
+            "loses MPTCP, one that waits for the key keeps it and saves nothing. As a server it takes the "
+            "request from the SYN, but what the application answers before the third ACK has come stays "
+            "with it until the client sends more, and this client has nothing more to say. So it was in the "
+            "packets of Linux 6.18."
+        )
+    if kernel:
+        worst = kernel[0].points["x"].iloc[-1]
+        texts.append(
+            "And it loses Multipath TCP with its SYN: the data of a lost SYN goes again behind the "
+            "handshake, with both keys but without a mapping, which is a fallback. To a server that waits "
+            f"for the key, at {worst:g} % loss: {spoken(kernel)}. The line is the loss itself."
+        )
+    return texts

@@ -56,12 +56,12 @@ def section(material: Material) -> Section:
             "Linux as client and as server",
             [
                 Panel("Fallback", ACROSS, FELL_BACK, linux),
-                Panel("Reset, 10 segments", ACROSS, WERE_RESET, linux_resets),
+                Panel("Reset", ACROSS, WERE_RESET, linux_resets),
             ],
         ),
         (
             "The first data overtakes the third ACK",
-            [Panel("Fallback", "packets held back, client to server, %", FELL_BACK, overtaken)],
+            [Panel("Data first, fallback", "packets held back, client to server, %", FELL_BACK, overtaken)],
         ),
     )
     pictures: list[Picture | None] = [ladder(material, case) for case in LADDERS]
@@ -69,7 +69,8 @@ def section(material: Material) -> Section:
         full = [panel for panel in panels if panel.series]
         if full:
             pictures.append(picture(f"reliable-{index}", title, full, title))
-    numbers = judged([(panel.title.lower(), panel.series) for _, panels in drawn for panel in panels])
+    titled = [(panel.title, panel.series) for _, panels in drawn for panel in panels]
+    numbers = judged([(title[0].lower() + title[1:], those) for title, those in titled])
     return Section(
         tuple(_shows(profiles[ONE], resets, overtaken, linux)),
         tuple(one for one in pictures if one),
@@ -130,8 +131,8 @@ def _shows(
     if profiles:
         worst = profiles[0].points["x"].iloc[-1]
         texts.append(
-            f"At {worst:g} % loss and one segment, so many connections fall back: {spoken(profiles)}. What "
-            "is left of draft and v1 is the client's own doing: after three lost SYNs it tries without "
+            f"Connections that fall back at {worst:g} % loss, with one segment: {spoken(profiles)}. What is "
+            "left of draft and v1 is the client's own doing: after three lost SYNs it tries without "
             "MP_CAPABLE."
         )
     if resets:
@@ -148,9 +149,9 @@ def _shows(
         worst = overtaken[0].points["x"].iloc[-1]
         texts.append(
             f"No packet needs to be lost: it is enough that the data comes first. With {worst:g} % of the "
-            f"packets held back for 5 ms, so many fall back: {spoken(overtaken)}."
+            f"packets held back for 5 ms, these fall back: {spoken(overtaken)}."
         )
     if linux:
         worst = linux[0].points["x"].iloc[-1]
-        texts.append(f"Linux, in the same lab, at {worst:g} % loss: {spoken(linux)} fall back.")
+        texts.append(f"Linux in the same lab; fallbacks at {worst:g} % loss: {spoken(linux)}.")
     return texts

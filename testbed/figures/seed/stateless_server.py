@@ -30,6 +30,7 @@ from testbed.results import Results, agreement, bootstrap_mean, exact_interval
 WAYS = {"sim": "simulator", "mininet": "lab"}
 SERVED = (BOTH, ONE, FELL)
 LEAST_P = 0.001  # two samples of one rate agree above it
+FEWEST = 10  # fallbacks, for their mean to be held against another
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +123,7 @@ def _said(floods: list[Flood], downloads: dict[str, Results]) -> Iterator[str]:
             parts.append(f"{_percent(share(pd.concat(each), SERVED))} with cookies {setting}")
         yield (
             f"Clients ask a web server for small pages while somebody sends it SYNs and never completes a "
-            f"handshake. At {most:,.0f} SYNs per second so many connections were served: {', '.join(parts)}. "
+            f"handshake. Connections that were served at {most:,.0f} SYNs per second: {', '.join(parts)}. "
             "Without cookies the flood holds all places for half-open connections, and a client's SYN "
             "finds none; with them there is nothing to hold."
         )
@@ -133,13 +134,13 @@ def _said(floods: list[Flood], downloads: dict[str, Results]) -> Iterator[str]:
         ]
         yield (
             "Served is not all: only Multipath TCP has a second path, and with a cookie v0 loses it whenever "
-            f"it loses the third ACK. Of all connections, at whatever rate of the flood, so many fell back: "
+            f"it loses the third ACK. Connections that fell back, of all at whatever rate of the flood: "
             f"{', '.join(fell)}."
         )
     for words, results in downloads.items():
         costs = [
             f"{low:.1f} Mbit/s after a fallback, {high:.1f} without ({_in_words(network, profile)})"
-            for network, profile, low, high in _costs(results)
+            for network, profile, low, high in _costs(results, FEWEST)
         ]
         if costs:
             yield (
@@ -156,12 +157,12 @@ def _percent(value: float) -> str:
     return f"{100 * value:.1f} %"
 
 
-def _costs(results: Results) -> Iterator[tuple[str, str, float, float]]:
+def _costs(results: Results, fewest: int = 1) -> Iterator[tuple[str, str, float, float]]:
     """Network, profile, mean goodput after a fallback and with Multipath TCP, of profiles that had both."""
     for network, rows in networks(results).items():
         found = groups(rows)
-        for profile, verdict in found:
-            if verdict == "fallback" and (profile, "mptcp") in found:
+        for (profile, verdict), values in found.items():
+            if verdict == "fallback" and len(values) >= fewest and (profile, "mptcp") in found:
                 fell, kept = (float(found[profile, word].mean()) for word in ("fallback", "mptcp"))
                 yield network, profile, fell, kept
 
@@ -243,12 +244,14 @@ def _goodputs(words: str, results: Results) -> Iterator[Number]:
                 f"{_in_words(network, profile, verdict, words)}: mean goodput of a download",
                 f"{mean:.2f} Mbit/s ({low:.2f} to {high:.2f}), n = {len(values):,}",
             )
+    enough = {(network, profile) for network, profile, *_ in _costs(results, FEWEST)}
     for network, profile, fell, kept in _costs(results):
         (_, low, high), (_, least, most) = (bounds[network, profile, one] for one in ("fallback", "mptcp"))
-        told = high < least or low > most  # else the intervals overlap, and nothing is decided
+        # Where intervals overlap nothing is decided; of a handful there is none worth its name.
+        told = (network, profile) in enough and (high < least or low > most)
         yield Number(
             f"{_in_words(network, profile, words)}: goodput after a fallback, of that without one",
             f"{fell / kept:.2f}",
-            "below 1" if told else "below 1; too few fallbacks to tell (95 % intervals overlap)",
+            "below 1" if told else "below 1; too few fallbacks to tell",
             high < least if told else None,
         )

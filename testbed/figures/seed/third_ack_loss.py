@@ -34,13 +34,13 @@ def section(material: Material) -> Section:
     if hang:
         worst = hang[0].points["x"].iloc[-1]
         shows.append(
-            f"At {worst:g} % loss, so many connections hang: {spoken(hang)}. The line is the loss itself, "
+            f"Connections that hang at {worst:g} % loss: {spoken(hang)}. The line is the loss itself, "
             "and the few connections whose every SYN is lost for as long as the client waits."
         )
     if reset:
         shows.append(
-            f"So many are reset: {spoken(reset)}. The third ACK and the first of several segments were "
-            "lost; the second arrives with a number that does not fit the cookie. After a lost SYN the "
+            f"Connections that are reset: {spoken(reset)}. The third ACK and the first of several segments "
+            "were lost; the second arrives with a number that does not fit the cookie. After a lost SYN the "
             "first segment goes alone, and nothing behind it can do harm."
         )
     panels = [

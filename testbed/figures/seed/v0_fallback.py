@@ -26,7 +26,7 @@ def section(material: Material) -> Section:
     if fallback:
         worst = fallback[0].points["x"].iloc[-1]
         shows.append(
-            f"So the rate of fallback is the rate of loss. At {worst:g} % loss, so many fall back: "
+            f"So the rate of fallback is the rate of loss. Connections that fall back at {worst:g} % loss: "
             f"{spoken(fallback)}. With ten segments some of the connections that lost the third ACK are "
             "reset in its place: the first segment was lost as well, the second brings a number from which "
             "the cookie cannot be checked."
