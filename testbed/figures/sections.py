@@ -15,11 +15,13 @@ from testbed.results import Results
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """`svg` is text that begins with <svg, ready to stand in a page. `alt` says the same in words."""
+    """`svg` is text that begins with <svg, ready to stand in a page; '' where nothing could be drawn. `alt`
+    says the same in words, `note` what the picture lacks."""
 
     title: str
     svg: str
     alt: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,3 +124,9 @@ class Material:
     def left_out(self) -> tuple[str, ...]:
         """What is missing, in words for the reader."""
         return tuple(f"{name}: {why}" for name, why in self.missing.items())
+
+    def note(self, *campaigns: str) -> str:
+        """What a picture of these campaigns lacks; '' where all is there."""
+        names = {f"{one}-{net}" for one in campaigns for net in ("sim", "mininet")}
+        lacking = [f"{name}: {why}" for name, why in self.missing.items() if name in names]
+        return f"Left out: {'; '.join(lacking)}." if lacking else ""

@@ -44,7 +44,11 @@ def section(material: Material) -> Section:
     kernel = rates.series(
         material, LINUX_LOST, "fallback", where={}, label="Linux as client", style=PROFILE_STYLE["kernel"]
     )
-    pictures += [_rates(once, repeated), _of_linux(kernel), _times(ours, linux)]
+    pictures += [
+        _rates(once, repeated, material.note(LOST)),
+        _of_linux(kernel, material.note(LINUX_LOST)),
+        _times(ours, linux, material.note(TIME, LINUX)),
+    ]
     told = [("keys said once", once), ("keys repeated", repeated), ("Fast Open", kernel)]
     numbers = judged([(f"fallback, {how}", those) for how, those in told])
     for net in material.both(TIME):
@@ -67,23 +71,19 @@ def _lost(material: Material, repeat: bool) -> list[Series]:
     return found
 
 
-def _rates(once: list[Series], repeated: list[Series]) -> Picture | None:
-    if not once or not repeated:
-        return None
+def _rates(once: list[Series], repeated: list[Series], note: str) -> Picture | None:
     panels = [
         rates.Panel("Keys said once, on the third ACK", ACROSS, FELL_BACK, once),
         rates.Panel("Keys on every ACK until a DATA_ACK comes", ACROSS, FELL_BACK, repeated),
     ]
     alt = "Rate of fallback against loss with Fast Open, by profile, with the keys said once and repeated"
-    return rates.picture("fast-open-lost", "What a lost key costs", panels, alt)
+    return rates.picture("fast-open-lost", "What a lost key costs", panels, alt, note)
 
 
-def _of_linux(kernel: list[Series]) -> Picture | None:
-    if not kernel:
-        return None
+def _of_linux(kernel: list[Series], note: str) -> Picture | None:
     panel = rates.Panel("Linux as client", ACROSS, FELL_BACK, kernel)
     alt = "Rate of fallback against loss of Linux with Fast Open, to a server that waits for the key"
-    return rates.picture("fast-open-linux-lost", "Linux loses Multipath TCP with its SYN", [panel], alt)
+    return rates.picture("fast-open-linux-lost", "Linux loses Multipath TCP with its SYN", [panel], alt, note)
 
 
 def _cases(material: Material) -> list[str]:
@@ -102,16 +102,14 @@ def _pairs(material: Material, campaign: str, factor: str, value: str) -> list[P
     return found
 
 
-def _times(ours: dict[str, list[Pair]], linux: dict[str, list[Pair]]) -> Picture | None:
+def _times(ours: dict[str, list[Pair]], linux: dict[str, list[Pair]], note: str) -> Picture | None:
     panels = [
         waiting.Panel(name, [one for pair in pairs for one in pair[::-1]])
         for name, pairs in (ours | linux).items()
         if pairs
     ]
-    if not panels:
-        return None
     alt = "Share of connections that had the first byte of the response by a time, with Fast Open and without"
-    return waiting.picture("fast-open-time", "How much sooner the response begins", panels, alt)
+    return waiting.picture("fast-open-time", "How much sooner the response begins", panels, alt, note)
 
 
 def _saved(results: Results, ours: dict[str, list[Pair]]) -> list[Number]:

@@ -110,14 +110,18 @@ def _points(summary: pd.DataFrame, verdict: str, across: str, links: Mapping[int
     return pd.DataFrame(rows).sort_values("x", ignore_index=True) if rows else pd.DataFrame()
 
 
-def picture(name: str, title: str, panels: Sequence[Panel], alt: str) -> Picture:
-    """Panels beside one another, their axes alike: percent upwards, zero at the bottom."""
+def picture(name: str, title: str, panels: Sequence[Panel], alt: str, note: str) -> Picture | None:
+    """Panels beside one another, their axes alike: percent upwards, zero at the bottom. Those without series
+    are left out; None where none is left, and no `note` to say why."""
+    panels = [panel for panel in panels if panel.series]
+    if not panels:
+        return Picture(title, "", alt, note) if note else None
     with matplotlib.rc_context(RC):
         drawn = Figure(figsize=(4.7 * len(panels) + 0.4, 4.3), layout="constrained")
         places = drawn.subplots(1, len(panels), squeeze=False)[0]
         for axes, panel in zip(places, panels, strict=True):
             _panel(axes, panel)
-        return Picture(title, inline_svg(drawn, name), alt)
+        return Picture(title, inline_svg(drawn, name), alt, note)
 
 
 def _panel(axes: Axes, panel: Panel) -> None:

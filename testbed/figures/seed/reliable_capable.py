@@ -40,6 +40,7 @@ def section(material: Material) -> Section:
     drawn = (
         (
             "Three profiles, one loss",
+            ("fallback",),
             [
                 Panel("Fallback, 1 segment", ACROSS, FELL_BACK, profiles[ONE]),
                 Panel("Fallback, 10 segments", ACROSS, FELL_BACK, profiles[TEN]),
@@ -47,6 +48,7 @@ def section(material: Material) -> Section:
         ),
         (
             "What is left: resets when the third ACK and the first segment are lost",
+            ("fallback", "isn_recovery", "piggyback"),
             [
                 Panel("Reset, 10 segments", ACROSS, WERE_RESET, resets),
                 Panel("Third ACK piggybacked, 10 segments", ACROSS, WERE_RESET, piggyback),
@@ -54,6 +56,7 @@ def section(material: Material) -> Section:
         ),
         (
             "Linux as client and as server",
+            ("linux",),
             [
                 Panel("Fallback", ACROSS, FELL_BACK, linux),
                 Panel("Reset", ACROSS, WERE_RESET, linux_resets),
@@ -61,15 +64,14 @@ def section(material: Material) -> Section:
         ),
         (
             "The first data overtakes the third ACK",
+            ("overtaking",),
             [Panel("Data first, fallback", "packets held back, client to server, %", FELL_BACK, overtaken)],
         ),
     )
     pictures: list[Picture | None] = [ladder(material, case) for case in LADDERS]
-    for index, (title, panels) in enumerate(drawn):
-        full = [panel for panel in panels if panel.series]
-        if full:
-            pictures.append(picture(f"reliable-{index}", title, full, title))
-    titled = [(panel.title, panel.series) for _, panels in drawn for panel in panels]
+    for index, (title, campaigns, panels) in enumerate(drawn):
+        pictures.append(picture(f"reliable-{index}", title, panels, title, material.note(*campaigns)))
+    titled = [(panel.title, panel.series) for *_, panels in drawn for panel in panels]
     numbers = judged([(title[0].lower() + title[1:], those) for title, those in titled])
     return Section(
         tuple(_shows(profiles[ONE], resets, overtaken, linux)),

@@ -48,9 +48,9 @@ def section(material: Material) -> Section:
         Panel("Reset", ACROSS, "connections that were reset", reset),
     ]
     pictures = [ladder(material, case) for case in LADDERS]
-    if hang and reset:
-        alt = "Rate of hangs and of resets of plain TCP behind SYN cookies against loss, by who speaks first"
-        pictures.append(picture("third-ack-loss", "Hangs and resets against loss", panels, alt))
+    alt = "Rate of hangs and of resets of plain TCP behind SYN cookies against loss, by who speaks first"
+    note = material.note("cookie_loss")
+    pictures.append(picture("third-ack-loss", "Hangs and resets against loss", panels, alt, note))
     numbers = judged((("hang", hang), ("reset", reset)))
     return Section(
         tuple(shows), tuple(one for one in pictures if one), tuple(numbers), left_out=material.left_out()

@@ -36,9 +36,9 @@ def section(material: Material) -> Section:
         Panel("Reset", ACROSS, "connections that were reset", reset),
     ]
     pictures = [ladder(material, "v0, nothing lost"), ladder(material, "v0, third ACK lost")]
-    if fallback and reset:
-        alt = "Rate of fallback and of resets against loss for RFC 6824 behind SYN cookies"
-        pictures.append(picture("v0-fallback", "Fallback and resets against loss", panels, alt))
+    alt = "Rate of fallback and of resets against loss for RFC 6824 behind SYN cookies"
+    note = material.note("fallback")
+    pictures.append(picture("v0-fallback", "Fallback and resets against loss", panels, alt, note))
     numbers = judged((("fallback", fallback), ("reset", reset)))
     return Section(
         tuple(shows), tuple(one for one in pictures if one), tuple(numbers), left_out=material.left_out()

@@ -69,7 +69,10 @@ def waits(results: Results, where: Mapping[str, Any], label: str, *, dashed: boo
     return Waits(label, np.sort(since), len(rows), lab, dashed)
 
 
-def picture(name: str, title: str, panels: Sequence[Panel], alt: str) -> Picture:
+def picture(name: str, title: str, panels: Sequence[Panel], alt: str, note: str) -> Picture | None:
+    """None where there is nothing to draw, and no `note` to say why."""
+    if not panels:
+        return Picture(title, "", alt, note) if note else None
     across = min(len(panels), ACROSS)
     down = -(-len(panels) // across)
     with matplotlib.rc_context(RC):
@@ -82,7 +85,7 @@ def picture(name: str, title: str, panels: Sequence[Panel], alt: str) -> Picture
         drawn.supxlabel("time from opening to the first byte of the response, ms", fontsize=9)
         drawn.supylabel("connections that had it, %", fontsize=9)
         drawn.legend(handles=_legend(panels), loc="outside upper center", ncols=4, fontsize=8.5)
-        return Picture(title, inline_svg(drawn, name), alt)
+        return Picture(title, inline_svg(drawn, name), alt, note)
 
 
 def _panel(axes: Axes, panel: Panel) -> None:
