@@ -77,6 +77,8 @@ def advance(conn: Connection, now: int) -> None:
         conn.data_fin_at = None
     queue_fin(conn)
     for sub in conn.subflows:
+        if sub.retiring:
+            retire(conn, sub)
         if sub.alive:
             continue
         if sub.tcb.fin_queued and (conn.both_done if conn.mode is Mode.MPTCP else said_all(conn)):
@@ -115,8 +117,11 @@ def queue_fin(conn: Connection) -> None:
 
 def retire(conn: Connection, sub: Subflow) -> None:
     """Close this subflow alone: no new data on it, a FIN behind what it carries. In plain TCP that would cut
-    the stream."""
-    if conn.mode is Mode.MPTCP and sub.alive and not sub.leaving:
+    the stream, and a peer that has never sent a DATA_ACK may have fallen back: it is waited for."""
+    if conn.mode is not Mode.MPTCP or not sub.alive or sub.leaving:
+        return
+    sub.retiring = not conn.confirmed
+    if conn.confirmed:
         sub.leaving = sub.tcb.fin_queued = True
         conn.assign_due = True
 

@@ -157,7 +157,8 @@ class Endpoint:
         self._touch(conn, now)
 
     def close_subflow(self, now: int, connection: int, subflow: int) -> None:
-        """Close one subflow by a FIN behind what it carries; the connection goes on."""
+        """Close one subflow by a FIN behind what it carries; the connection goes on. Not before the peer is
+        known to speak MPTCP, and not after a fallback: there the FIN would end the stream."""
         conn = self._table.by_number[connection]
         for sub in conn.subflows:
             if sub.index == subflow and sub.established:

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from testbed.mptcp.config import MptcpConfig, Profile, TcpConfig
+from testbed.mptcp.config import MptcpConfig, Profile, SynCookies, TcpConfig
+from testbed.mptcp.events import Connected
 from testbed.mptcp.keys import token_and_idsn
 from testbed.mptcp.reasons import Reason, Verdict
 from testbed.mptcp.wire import RST, Dss, MpFail, MpTcpRst, Segment
@@ -196,6 +197,29 @@ def test_a_closed_subflow_leaves_its_data_to_the_others() -> None:
     pair.run(until=lambda: bool(closed_subflows(pair.client)) and bool(closed_subflows(pair.server)))
     assert closed_subflows(pair.client)[0].reason is Reason.SUBFLOW_FINISHED
     finish(pair)
+
+
+@pytest.mark.parametrize("third_ack", ["arrives", "is lost"])
+def test_the_only_subflow_is_not_closed_before_the_peer_is_known_to_speak_mptcp(third_ack: str) -> None:
+    """A server that has fallen back takes a FIN for the end of the stream: it would end well, without most of
+    it. Where the server speaks MPTCP, the FIN goes as soon as a DATA_ACK tells."""
+    drops = ("third_ack",) if third_ack == "is lost" else ()
+    server = {"syn_cookies": SynCookies.ALWAYS}
+    pair = multipath(1, Profile.V0, server=server, up=drops)
+    pair.connect()
+    pair.run(until=lambda: any(isinstance(event, Connected) for _, event in pair.client.events))
+    pair.client.send(PATTERN[:100_000])
+    pair.client.endpoint.close_subflow(pair.now, pair.client.first(None), 0)
+    pair.client.close()
+    pair.run()
+    if drops:
+        assert pair.server.received() == PATTERN[:100_000]
+        pair.server.close()
+        pair.run()
+    ended = pair.server.closed()
+    assert ended is not None
+    assert ended.clean == bool(drops)
+    assert ended.reason is (Reason.COOKIE_WITHOUT_KEY if drops else Reason.SUBFLOWS_GONE)
 
 
 def test_break_before_make() -> None:
