@@ -1,9 +1,11 @@
 """Prints the packet ladder and the seed of every Pair that a failing test made; programs that tests start
 heed Ctrl-C, also when the tests run in a shell's background, which ignores it and hands that down. No
-property fails because the machine was busy."""
+property fails because the machine was busy. Garbage is looked for less often, as in a worker of a campaign:
+simulations make many objects and few cycles."""
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 from collections.abc import Iterator
@@ -16,6 +18,7 @@ settings.register_profile("patient", deadline=None, suppress_health_check=[Healt
 settings.load_profile("patient")
 
 MOST_LINES = 400
+gc.set_threshold(100_000, *gc.get_threshold()[1:])
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -107,6 +107,8 @@ def endpoint_of(config: PathsConfig, view: View, address: bytes, port: int = 0) 
 def wanted(config: PathsConfig, view: View) -> list[Join | Announce]:
     """In the order to carry out; nothing once all of it was carried out (joins that failed: `attempted`)."""
     endpoints = endpoints_of(config, view)
+    if not endpoints and not view.peer:
+        return []  # asked three times a connection
     return [*_announcements(endpoints, view), *_Joins(config, endpoints, view).chosen()]
 
 
