@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from testbed.errors import UserError
+
 app = typer.Typer(help="Closed forms: what a rate must be.", no_args_is_help=True, rich_markup_mode=None)
 
 
@@ -58,13 +60,24 @@ def fallback(
         bool,
         typer.Option("--key-once", help="With --fast-open: the keys on the third ACK alone (an ablation)."),
     ] = False,
+    linux: Annotated[
+        bool,
+        typer.Option(
+            "--linux",
+            help="With --fast-open: Linux as the client, in v1, to a server that waits for the key.",
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """How a connection to a stateless server ends, by probability."""
-    from testbed.model import predict, predict_fast_open
+    from testbed.model import predict, predict_fast_open, predict_linux_fast_open
 
     patience = math.inf if syns is None else syns
-    if fast_open:
+    if linux and not (fast_open and profile == "v1"):
+        raise UserError("--linux: goes with --fast-open and --profile v1; without Fast Open: --lone-after 2")
+    if linux:
+        said = predict_linux_fast_open(loss / 100, syn_retries, syns=patience)
+    elif fast_open:
         said = predict_fast_open(
             profile, loss / 100, response, syn_retries, repeat_keys=not key_once, syns=patience
         )

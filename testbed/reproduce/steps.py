@@ -21,10 +21,10 @@ from testbed.workloads import Workload
 
 CAMPAIGNS, MEASUREMENTS = "campaigns", "measurements"
 SAMPLES = "samples"
-SIMULATION_BEGINS = 0.1  # s
-SIMULATED_PER_SECOND = 1_500  # connections, on two cores
-SIMULATED_BYTES_PER_SECOND = 20_000_000  # of their data
-LABS_MEASURED, LAB_ENDS, LABS_AT_A_TIME = 12.0, 10.0, 5  # s, s, labs
+SIMULATION_BEGINS = 0.01  # s
+SIMULATED_PER_SECOND = 2_200  # connections, on two cores
+SIMULATED_BYTES_PER_SECOND = 28_000_000  # of their data
+LABS_MEASURED, LAB_ENDS, LABS_AT_A_TIME = 4.0, 6.0, 5  # s, s, labs
 MEASURED_PER_SECOND = 20_000
 
 

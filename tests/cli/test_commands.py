@@ -170,6 +170,11 @@ def test_model(testbed: Testbed) -> None:
     assert "fallback  0.240000" in held.out
     once = testbed("model", "fallback", "--profile", "v1", "--loss", 20, "--fast-open", "--key-once")
     assert "key lost 0.158976" in once.out
+    linux = ("model", "fallback", "--profile", "v1", "--loss", 20, "--linux", "--syns", 3)
+    assert "fallback  0.190771" in testbed(*linux, "--fast-open").out
+    refused = testbed(*linux)
+    assert (refused.status, refused.out) == (2, "")
+    assert "--linux: goes with --fast-open" in refused.err
 
 
 def test_explain(testbed: Testbed) -> None:
