@@ -47,8 +47,8 @@ def run_in_lab(
 ) -> RunOutcome:
     """One run of `hosts` on `plan` in a lab of its own; blocks. `timeout`: seconds that the clients may take.
 
-    `directory` takes the specifications, reports, logs and captures; `temporary`: it goes with a runner that
-    is killed. UserError, MachineError, RunFailed.
+    `directory` takes the specifications, reports, logs and captures; `temporary`: it goes with the lab.
+    UserError, MachineError, RunFailed.
     """
     for spec in hosts:
         known = plan.addresses(spec.name)

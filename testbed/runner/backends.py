@@ -25,8 +25,7 @@ MARGIN = 60.0  # seconds a lab may need beyond what its applications can take
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One run to do. `directory` is the run's own, for logs and captures; `temporary`: nobody misses it when
-    the runner is killed."""
+    """One run to do. `directory` is the run's own, for logs and captures; `temporary`: it goes with the lab."""
 
     cell: Cell
     seed: int
