@@ -99,6 +99,7 @@ def fallback(
     print(f"mptcp     {said.mptcp:.6f}")
     if profile == "tcp":
         print(f"tcp       {said.tcp:.6f}")
-    print(f"fallback  {said.fallback:.6f}  (plain SYN {said.by_syn:.6f}, key lost {said.by_key:.6f})")
+    other = f"no mapping {said.fallback - said.by_syn:.6f}" if linux else f"key lost {said.by_key:.6f}"
+    print(f"fallback  {said.fallback:.6f}  (plain SYN {said.by_syn:.6f}, {other})")
     print(f"reset     {said.reset:.6f}")
     print(f"hang      {said.hang:.6f}")

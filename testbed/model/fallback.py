@@ -41,7 +41,8 @@ THIRD_ACKS = ("bare", "piggyback")
 class Prediction:
     """Probabilities of one connection's verdict; all of them but the last two add up to 1.
 
-    `fallback` has two causes: `by_syn` (the plain SYN won) and `by_key` (the client's key was lost).
+    `fallback` has two causes: `by_syn` (the plain SYN won) and `by_key` (the client's key was lost). Where
+    Linux opens fast, the rest of it is data without a mapping.
     """
 
     mptcp: float
