@@ -117,13 +117,20 @@ def queue_fin(conn: Connection) -> None:
 
 def retire(conn: Connection, sub: Subflow) -> None:
     """Close this subflow alone: no new data on it, a FIN behind what it carries. In plain TCP that would cut
-    the stream, and a peer that has never sent a DATA_ACK may have fallen back: it is waited for."""
+    the stream: so not while a fallback may still come."""
     if conn.mode is not Mode.MPTCP or not sub.alive or sub.leaving:
         return
-    sub.retiring = not conn.confirmed
-    if conn.confirmed:
+    sub.retiring = not _may_leave(conn, sub)
+    if not sub.retiring:
         sub.leaving = sub.tcb.fin_queued = True
         conn.assign_due = True
+
+
+def _may_leave(conn: Connection, sub: Subflow) -> bool:
+    """No fallback makes its FIN the end of the stream: another subflow can carry the rest, or options are
+    known to pass both ways and no checksum can fail (RFC 8684 §3.7)."""
+    others = any(other.may_carry for other in conn.subflows if other is not sub)
+    return others or (sub.acknowledged and not conn.checksum)
 
 
 # -- fast close -----------------------------------------------------------------------------------------

@@ -157,8 +157,8 @@ class Endpoint:
         self._touch(conn, now)
 
     def close_subflow(self, now: int, connection: int, subflow: int) -> None:
-        """Close one subflow by a FIN behind what it carries; the connection goes on. Not before the peer is
-        known to speak MPTCP, and not after a fallback: there the FIN would end the stream."""
+        """Close one subflow by a FIN behind what it carries; the connection goes on. While a fallback would
+        make that FIN the end of the stream, it waits; with checksums, for another subflow."""
         conn = self._table.by_number[connection]
         for sub in conn.subflows:
             if sub.index == subflow and sub.established:

@@ -103,7 +103,7 @@ class Subflow:
         self.stale = False  # its retransmission timer fired and nothing was acknowledged since
         self.penalized_at: int | None = None
         # Ends.
-        self.retiring = False  # is to be closed alone, once the peer is known to speak MPTCP
+        self.retiring = False  # is to be closed alone, once no fallback can come
         self.leaving = False  # carries no new data
         self.signals: deque[Option] = deque()  # each waits for an ACK to carry it
         self.reset_options: tuple[Option, ...] | None = None  # a RST is to be sent

@@ -222,6 +222,46 @@ def test_the_only_subflow_is_not_closed_before_the_peer_is_known_to_speak_mptcp(
     assert ended.reason is (Reason.COOKIE_WITHOUT_KEY if drops else Reason.SUBFLOWS_GONE)
 
 
+@pytest.mark.parametrize("profile", MPTCP_PROFILES)
+@pytest.mark.parametrize("trouble", ["options stripped upwards", "a checksum fails"])
+def test_the_only_subflow_is_not_closed_while_a_fallback_may_come(profile: Profile, trouble: str) -> None:
+    checked = trouble == "a checksum fails"
+    broken: list[Segment] = []
+
+    def rewrite(way: str, number: int, segment: Segment) -> Segment:
+        if way != "up" or not armed:
+            return segment
+        if not checked:
+            left = tuple(option for option in segment.options if not isinstance(option, Dss))
+            return replace(segment, options=left)
+        if len(segment.payload) > 500 and not broken:
+            broken.append(segment)
+            return replace(segment, payload=b"#" * len(segment.payload))
+        return segment
+
+    armed: list[bool] = [True] if not checked else []
+    wires = links(link(10, 10))
+    mptcp = {"mptcp": MptcpConfig(checksum=checked)}
+    pair = multipath(1, profile, client=mptcp, rewrite=rewrite, links=wires)
+    pair.establish()
+    pair.server.send(b"!")
+    pair.run(until=lambda: pair.client.received() == b"!")
+    armed.append(True)
+    pair.client.send(PATTERN[:100_000])
+    pair.client.endpoint.close_subflow(pair.now, pair.client.first(None), 0)
+    pair.client.close()
+    pair.run(until=pair.now + 100 * SECOND)
+    pair.server.close()
+    pair.run(until=pair.now + 100 * SECOND)
+    ended = pair.server.closed()
+    assert ended is not None
+    assert ended.verdict is Verdict.FALLBACK
+    assert ended.clean
+    received = pair.server.received()
+    assert len(received) == 100_000
+    assert checked or received == PATTERN[:100_000]
+
+
 def test_break_before_make() -> None:
     """All subflows are gone, and a new one saves the connection (RFC 8684 §3.3.3)."""
     pair = multipath(3)
