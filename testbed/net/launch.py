@@ -99,6 +99,8 @@ def _try_netem() -> int:
 
 def launch(life: int, directory: str, mode: str, kind: str = "") -> int:
     def program() -> int:
+        for number in (signal.SIGHUP, signal.SIGQUIT):
+            signal.signal(number, signal.SIG_DFL)
         if mode == "check":
             print(way)
             return 0
@@ -119,7 +121,9 @@ def launch(life: int, directory: str, mode: str, kind: str = "") -> int:
             ) from None
         return _guard(life, program)
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the runner decides; a lab ends by its pipe
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_IGN)  # the runner decides; a lab ends by its socket
+    above = os.open(Path(directory).parent, os.O_PATH | os.O_CLOEXEC)  # a lab has a /run of its own
     way = separate()
     child = os.fork()
     if child == 0:
@@ -132,6 +136,8 @@ def launch(life: int, directory: str, mode: str, kind: str = "") -> int:
             os.write(life, bytes([status]))
             os.read(life, 1)
         shutil.rmtree(directory, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            os.rmdir(Path(directory).name, dir_fd=above)
     return status
 
 

@@ -171,6 +171,8 @@ class _Launched:
         """The lab's exit status, when it has ended; subprocess.TimeoutExpired after so many seconds.
 
         A launcher that has a temporary directory to remove tells it, and waits for whoever reads there."""
+        if self._status is None and self.process.returncode is not None:
+            self._status = self.process.returncode  # whoever has the process has asked it
         if self._status is None:
             pidfd = os.pidfd_open(self.process.pid)
             try:

@@ -25,7 +25,7 @@ MARGIN = 60.0  # seconds a lab may need beyond what its applications can take
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One run to do. `directory` is the run's own, for logs and captures; `temporary`: it goes with the lab."""
+    """One run to do. `directory` is the run's own, for logs and captures; `temporary`: gone with the lab."""
 
     cell: Cell
     seed: int

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -144,6 +145,20 @@ def test_a_temporary_directory_stays_until_its_reader_lets_go(tmp_path: Path) ->
         ours.close()
         assert launcher.wait() == 0
     assert not place.exists()
+
+
+def test_kill_9_leaves_nothing_below_run_either(tmp_path: Path) -> None:
+    """A lab has a /run of its own, with the directory mounted in it."""
+    home = Path("/run") if os.access("/run", os.W_OK) else tmp_path
+    with tempfile.TemporaryDirectory(dir=home) as name:
+        place = Path(name)
+        with _runner(place) as runner:
+            assert runner.stdout is not None
+            assert runner.stdout.readline() == "up\n"
+            watch = Watch(family(runner.pid))
+            runner.kill()
+            watch.wait_gone()
+        assert not list(place.iterdir())
 
 
 def test_kill_9_while_rates_are_tried_leaves_nothing(tmp_path: Path) -> None:

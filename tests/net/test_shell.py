@@ -125,6 +125,24 @@ def test_ctrl_c_and_exit_end_the_command_and_not_the_lab(tmp_path: Path) -> None
         terminal.close()
 
 
+@pytest.mark.parametrize("how", ["Ctrl-\\", "the terminal is closed"])
+def test_nothing_is_left_however_the_terminal_goes(
+    tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    terminal = Terminal([sys.executable, "-c", SHELL], tmp_path)
+    terminal.until("mininet> ")
+    assert list(tmp_path.iterdir())
+    watch = Watch(family(terminal.process.pid))
+    if how == "Ctrl-\\":
+        terminal.type("\x1c")
+    else:
+        terminal.close()
+    terminal.process.wait(15)
+    watch.wait_gone()
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_prompt_says_that_the_wires_are_gone(tmp_path: Path) -> None:
     terminal = Terminal([sys.executable, "-c", SHELL], tmp_path)
     try:
