@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from testbed.figures import Material, Sample
+from testbed.mptcp.reasons import Reason
 from testbed.records import finished_runs
 from testbed.reproduce.needs import LADDERS, Slide
 from testbed.reproduce.run import Done, kept
@@ -47,7 +48,9 @@ def material(
         results[step.key] = load(home)
         if step.campaign.name == LADDERS.name:
             ladders = {record["factors"]["case"]: _last(path, record) for path, record in finished_runs(home)}
-    return Material(results, done.missing, measured, ladders, links), samples
+    there = results.keys() | measured.keys()  # what was done elsewhere can be drawn here
+    missing = {key: why for key, why in done.missing.items() if key not in there}
+    return Material(results, missing, measured, ladders, links), samples
 
 
 def of_slide(whole: Material, slide: Slide) -> Material:
@@ -79,7 +82,8 @@ def _samples(campaign: str, home: Path, back: str) -> Iterator[Sample]:
         found = _captured(path, record)
         outcomes: dict[str, list[Connection]] = {}
         for one in found:
-            outcomes.setdefault(f"{one.verdict.value}: {one.reason.value}", []).append(one)
+            why = "" if one.reason is Reason.NONE else f": {one.reason.value}"
+            outcomes.setdefault(f"{one.verdict.value}{why}", []).append(one)
         words = ", ".join(f"{key} {value}" for key, value in record["factors"].items())
         entries = [
             (f"{len(those)} of {len(found)} ended as {outcome}", ladder_svg(those[0], most=MOST_PACKETS))

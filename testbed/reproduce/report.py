@@ -26,9 +26,10 @@ INTRODUCTION = (
     "Each slide again, drawn from packets that were really sent: by a userspace stack that speaks RFC 6824 "
     "(v0), draft-paasch-mptcp-syncookies-02 (draft) and RFC 8684 (v1), in a simulator and in a Mininet "
     "lab, and by Linux where it can play.",
-    "Points are measured rates with 95 % Wilson intervals; broad lines are closed forms; a number agrees "
-    "when its closed form lies inside the exact (Clopper-Pearson) 99.9 % interval at every point. Points "
-    "of a curve lead to packet ladders of connections that were captured under the same settings.",
+    "Points are measured rates with 95 % Wilson intervals, of which one in twenty misses what it is for; "
+    "those of one loss stand side by side. Broad lines are closed forms; a number agrees when its closed "
+    "form lies inside the exact (Clopper-Pearson) 99.9 % interval at every point. Many points lead to packet "
+    "ladders: of connections that were captured in the simulator under the same settings.",
 )
 QUICK = "This is a quick reproduction: few connections and few points, so intervals are wide."
 WORST = ("lateness_p99_us", "cpu_share")

@@ -10,7 +10,8 @@ import pytest
 from testbed.errors import MachineError, UserError
 from testbed.reproduce import COLLECTIONS, FIGURES, Status, chosen, run
 from testbed.reproduce.needs import Measurement, Slide
-from testbed.reproduce.run import run_steps
+from testbed.reproduce.report import write
+from testbed.reproduce.run import Done, run_steps
 from testbed.reproduce.steps import Step, steps_of
 from tests.cli.conftest import Done as Ended
 from tests.cli.conftest import testbed as testbed  # the fixture
@@ -81,6 +82,12 @@ def test_a_page_from_nothing_and_the_second_time_nothing_is_run(tmp_path: Path) 
     small_page(tmp_path)
     assert finished(tmp_path) == before
     assert page.read_text(encoding="utf-8") == text
+    # Drawn where the lab cannot be had: what is there is not called left out.
+    slides = [small("v0_fallback")]
+    missing = {"fallback-sim": "no such way here", "fallback-mininet": "no lab here"}
+    write(slides, steps_of(slides, quick=False), tmp_path, Done(missing), quick=False)
+    text = page.read_text(encoding="utf-8")
+    assert "no such way here" not in text
 
 
 @pytest.mark.slow
