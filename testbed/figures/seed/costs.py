@@ -53,9 +53,9 @@ def lines(
             axes.set_xlabel("SYNs per second of the flood", fontsize=8.5)
             axes.set_ylabel(up, fontsize=8.5)
             axes.tick_params(labelsize=8.5)
-            axes.set_ylim(0, 1.06 * top if top > 0 else 1)
+            axes.set_ylim(0, 1.3 * top if top > 0 else 1)  # the legend stands above all of it
             axes.set_title(f"cookies {setting}", fontsize=10)
-            axes.legend(fontsize=8)
+            axes.legend(fontsize=8, loc="upper left", ncols=len(profiles), columnspacing=1, handlelength=1.4)
             plots.append(inline_svg(picture, f"{name}-{setting}"))
     return row(plots)
 

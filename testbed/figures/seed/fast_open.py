@@ -47,7 +47,7 @@ def section(material: Material) -> Section:
     pictures += [
         _rates(once, repeated, material.note(LOST)),
         _of_linux(kernel, material.note(LINUX_LOST)),
-        _times(ours, linux, material.note(TIME, LINUX)),
+        _times(ours, linux, _lost_at(material), material.note(TIME, LINUX)),
     ]
     told = [("keys said once", once), ("keys repeated", repeated), ("Fast Open", kernel)]
     numbers = judged([(f"fallback, {how}", those) for how, those in told])
@@ -102,14 +102,19 @@ def _pairs(material: Material, campaign: str, factor: str, value: str) -> list[P
     return found
 
 
-def _times(ours: dict[str, list[Pair]], linux: dict[str, list[Pair]], note: str) -> Picture | None:
+def _lost_at(material: Material) -> str:
+    """Of the times: the same in all of them."""
+    return next((waiting.lost(results) for name in (TIME, LINUX) for results in material.both(name)), "")
+
+
+def _times(ours: dict[str, list[Pair]], linux: dict[str, list[Pair]], lost: str, note: str) -> Picture | None:
     panels = [
         waiting.Panel(name, [one for pair in pairs for one in pair[::-1]])
         for name, pairs in (ours | linux).items()
         if pairs
     ]
     alt = "Share of connections that had the first byte of the response by a time, with Fast Open and without"
-    return waiting.picture("fast-open-time", "How much sooner the response begins", panels, alt, note)
+    return waiting.picture("fast-open-time", f"How much sooner the response begins{lost}", panels, alt, note)
 
 
 def _saved(results: Results, ours: dict[str, list[Pair]]) -> list[Number]:
@@ -143,7 +148,7 @@ def _table(results: Results) -> Table:
         spoken = here.spoken if here is not None else "-"
         rows.append((str(row["case"]), WITH if row[FAST] else WITHOUT, counted, spoken))
     head = ("Linux's Multipath TCP", "Fast Open", "connections", "first byte, median")
-    return Table(head, tuple(rows), "Linux as the peer, in a lab")
+    return Table(head, tuple(rows), f"Linux as the peer, in a lab{waiting.lost(results)}")
 
 
 def _shows(
@@ -197,18 +202,19 @@ def _linux_words(linux: dict[str, list[Pair]], kernel: list[Series]) -> list[str
     texts = []
     if any(linux.values()):
         texts.append(
-            "Linux gains less; the table below has its times. As a client it takes a mapping without a "
-            "DATA_ACK for the end of Multipath TCP: a server that answers at once saves the round trip and "
-            "loses MPTCP, one that waits for the key keeps it and saves nothing. As a server it takes the "
-            "request from the SYN, but what the application answers before the third ACK has come stays "
-            "with it until the client sends more, and this client has nothing more to say. So it was in the "
-            "packets of Linux 6.18."
+            "Linux gains nothing while it stays Multipath TCP; the table below has its times. As a client "
+            "it takes a mapping without a DATA_ACK for the end of Multipath TCP: a server that answers at "
+            "once saves the round trip and loses MPTCP, one that waits for the key keeps it and saves "
+            "nothing. As a server it takes the request from the SYN, but what the application answers "
+            "before the third ACK has come stays with it until the client sends more, and this client has "
+            "nothing more to say. So it was in the packets of Linux 6.18."
         )
     if kernel:
         worst = kernel[0].points["x"].iloc[-1]
         texts.append(
             "And it loses Multipath TCP with its SYN: the data of a lost SYN goes again behind the "
             "handshake, with both keys but without a mapping, which is a fallback. To a server that waits "
-            f"for the key, at {worst:g} % loss: {spoken(kernel)}. The line is the loss itself."
+            f"for the key, at {worst:g} % loss: {spoken(kernel)}. The line is the loss of the SYN, less the "
+            "few whose every SYN is lost."
         )
     return texts

@@ -244,7 +244,7 @@ def section(material: Material) -> Section:
         (),
         _numbers(rows),
         (
-            _table("Taken over: the draft and v1 do the same", same),
+            _table("The same in the draft and in v1", same),
             _table("Changed, added or left out", other),
         ),
         material.left_out(),

@@ -111,11 +111,19 @@ def _bars(axes: Axes, found: pd.DataFrame, profiles: Sequence[str]) -> None:
     middle = (len(profiles) - 1) * BAR / 2
     axes.set_xticks(places, names, fontsize=7, rotation=90)
     axes.tick_params(axis="x", length=0, pad=1)
-    below = axes.get_xaxis_transform()  # the numbers stand under the names of the profiles
+    below = -7 - 4 * max(map(len, profiles))  # points: the numbers stand under the names of the profiles
     for at, rate in enumerate(rates):
-        axes.text(at * step + middle, -0.26, f"{rate:,.0f}", transform=below, ha="center", fontsize=8.5)
-    centre = ((len(rates) - 1) * step) / 2 + middle
-    axes.text(centre, -0.37, "SYNs per second of the flood", transform=below, ha="center", fontsize=8.5)
+        axes.annotate(
+            f"{rate:,.0f}",
+            (at * step + middle, 0),
+            (0, below),
+            xycoords=axes.get_xaxis_transform(),
+            textcoords="offset points",
+            ha="center",
+            va="top",
+            fontsize=8.5,
+        )
+    axes.set_xlabel("SYNs per second of the flood", fontsize=8.5, labelpad=15)
     axes.set_ylabel("connections, %", fontsize=8.5)
     axes.tick_params(axis="y", labelsize=8.5)
     axes.set_ylim(0, 100)

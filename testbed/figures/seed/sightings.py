@@ -135,7 +135,7 @@ def keys_again(seen: Seen) -> str:
 
 def keys_on_all(seen: Seen) -> str:
     carrying, every = _acks_before_data_ack(seen.first)
-    return "all" if carrying == every else f"{carrying} of {every}"
+    return "all" if carrying == every else f"{carrying} of {every} ACKs"
 
 
 def _acks_before_data_ack(flow: Flow) -> tuple[int, int]:

@@ -101,7 +101,7 @@ def _of_flood(flood: Flood) -> Iterator[Picture]:
     title = "What became of connections beside a flood"
     yield Picture(f"{title}, {flood.way}", stacked(flood.found, *order, f"{name}-fates"), alt)
     plots = {
-        "setup_ms": ("Set-up time of those that were served", "set-up time, ms"),
+        "setup_ms": ("Mean set-up time of those that were served: a lost SYN costs a second", "mean, ms"),
         "server_half_open_peak": ("What the server held", "half-open connections, most"),
         "server_memory_growth_mb": ("Memory of the server's process", "growth, MB"),
     }
@@ -122,31 +122,42 @@ def _said(floods: list[Flood], downloads: dict[str, Results]) -> Iterator[str]:
             each = [flood.at_most(setting, profile) for profile in flood.profiles]
             parts.append(f"{_percent(share(pd.concat(each), SERVED))} with cookies {setting}")
         yield (
-            f"Clients ask a web server for small pages while somebody sends it SYNs and never completes a "
-            f"handshake. Connections that were served at {most:,.0f} SYNs per second: {', '.join(parts)}. "
-            "Without cookies the flood holds all places for half-open connections, and a client's SYN "
-            "finds none; with them there is nothing to hold."
+            f"Clients ask a web server for small pages{_lossy(flood.results)} while somebody sends it SYNs "
+            f"and never completes a handshake. Connections that were served at {most:,.0f} SYNs per second: "
+            f"{', '.join(parts)}. Without cookies the flood holds all places for half-open connections, and "
+            "a client's SYN finds none; with them there is nothing to hold."
         )
         fell = [
-            f"{_percent(share(flood.of(setting, profile), (FELL,)))} ({profile}, cookies {setting})"
+            f"{_percent(share(here, (FELL,)))} ({profile}, cookies {setting})"
             for setting in flood.settings
             for profile in flood.profiles
+            if share(here := flood.at_most(setting, profile), SERVED)
         ]
         yield (
-            "Served is not all: only Multipath TCP has a second path, and with a cookie v0 loses it whenever "
-            f"it loses the third ACK. Connections that fell back, of all at whatever rate of the flood: "
-            f"{', '.join(fell)}."
+            "Served is not all: only Multipath TCP has a second path, and with a cookie v0 loses it "
+            "whenever it loses the third ACK. Connections that fell back beside the strongest flood: "
+            f"{', '.join(fell)}. Those that kept Multipath TCP over one path were over before the second "
+            "could be joined: a SYN or an ACK of the join was lost."
         )
+    costs = []
     for words, results in downloads.items():
-        costs = [
-            f"{low:.1f} Mbit/s after a fallback, {high:.1f} without ({_in_words(network, profile)})"
+        rate = results.settings(0)["workload"]["arrivals"]
+        costs += [
+            f"{low:.1f} Mbit/s after a fallback, {high:.1f} without "
+            f"({_in_words(network, profile, words)}, begun at {rate})"
             for network, profile, low, high in _costs(results, FEWEST)
         ]
-        if costs:
-            yield (
-                "A download that fell back has one path for the rest of its life. On average it went at "
-                f"{'; at '.join(costs)}; {words}."
-            )
+    if costs:
+        yield (
+            "A download that fell back has one path for the rest of its life. On average it went at "
+            f"{'; at '.join(costs)}. The set-up is included: where v1 falls back at all, it is after several "
+            "lost SYNs, and that is what the download waits for."
+        )
+
+
+def _lossy(results: Results) -> str:
+    share = results.settings(0)["network"].get("paths.*.loss.up")
+    return "" if share is None else f", over links that lose {share:g} % of the packets to it,"
 
 
 def _in_words(*parts: str) -> str:

@@ -38,8 +38,8 @@ def section(material: Material) -> Section:
     shows = [
         "A server that keeps state answers a SYN and remembers it until the third ACK comes. With a SYN "
         "cookie it remembers nothing: the initial sequence number of its SYN/ACK is a keyed hash of the "
-        "addresses, the ports and the client's own number, and the third ACK brings it back. The connection "
-        "begins then."
+        "addresses, the ports and the client's initial sequence number, and the third ACK brings it back. "
+        "The connection begins then."
     ]
     if rows:
         pictures.append(Picture("Memory against SYNs that nobody completes", _drawn(rows), _alt(rows)))
@@ -81,7 +81,8 @@ def _drawn(rows: Rows) -> str:
             decades = range(int(np.log10(linear)), int(np.log10(top)) + 1)
             axes.set_yticks([0, *(10.0**decade for decade in decades)])
             axes.set_ylim(-linear / 4, top)
-            ticks = sorted({int(row["syns"]) for row in rows} - {0})
+            known = (row for row in rows if column != "bytes" or row["bytes"] is not None)
+            ticks = sorted({int(row["syns"]) for row in known} - {0})
             axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
             axes.minorticks_off()
             axes.tick_params(labelsize=8.5)
@@ -105,7 +106,7 @@ def _line(axes: Axes, profile: str, cookies: str, series: Rows, column: str) -> 
         markersize=6,
         markerfacecolor=colour if off else "#ffffff",
         linestyle="-" if off else "--",
-        linewidth=1.4,
+        linewidth=4.5 if profile == "tcp" else 1.4,  # it lies under the other
         label=f"{profile}, cookies {cookies}",
         clip_on=False,
         zorder=3,
@@ -134,11 +135,12 @@ def _said(rows: Rows) -> str:
             each, process = (slope(series, "half_open", key) for key in GROWTHS)
             held.append(f"{each:,.0f} bytes with {profile} ({process:,.0f} resident)")
     most = max(int(row["syns"]) for row in rows)
+    traced = max((int(row["syns"]) for row in rows if row["bytes"] is not None), default=0)
     state = max((int(row["half_open"]) for row in rows if row["syn_cookies"] == ALWAYS), default=0)
     return (
         f"Without cookies each half-open connection of our server takes {' and '.join(held)}: slopes of "
-        f"straight lines by least squares. After {most:,} SYNs with cookies the server held {state:,} "
-        "connections."
+        f"straight lines by least squares. Allocations were traced up to {traced:,} SYNs, resident memory "
+        f"up to {most:,}. After {most:,} SYNs with cookies the server held {state:,} connections."
     )
 
 

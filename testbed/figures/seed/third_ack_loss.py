@@ -27,7 +27,7 @@ def section(material: Material) -> Section:
         "being when the cookie comes back, in the third ACK, and nobody sends that ACK again: to the "
         "client the handshake is over, and the server does not know that there was one.",
         "Where the client speaks first, its first data carries the same number and the same cookie. TCP "
-        "sends data until it is acknowledged, so the connection is only later. Where the server speaks "
+        "sends data until it is acknowledged, so the connection only begins later. Where the server speaks "
         "first, the client waits for a greeting from a server that knows nothing of it, until its "
         "application gives up.",
     ]

@@ -69,6 +69,12 @@ def waits(results: Results, where: Mapping[str, Any], label: str, *, dashed: boo
     return Waits(label, np.sort(since), len(rows), lab, dashed)
 
 
+def lost(results: Results) -> str:
+    """', 2 % lost both ways', where all paths are set so."""
+    share = results.settings(0)["network"].get("paths.*.loss")
+    return "" if share is None else f", {share:g} % lost both ways"
+
+
 def picture(name: str, title: str, panels: Sequence[Panel], alt: str, note: str) -> Picture | None:
     """None where there is nothing to draw, and no `note` to say why."""
     if not panels:
