@@ -123,7 +123,7 @@ def _bars(axes: Axes, found: pd.DataFrame, profiles: Sequence[str]) -> None:
             va="top",
             fontsize=8.5,
         )
-    axes.set_xlabel("SYNs per second of the flood", fontsize=8.5, labelpad=15)
+    axes.set_xlabel("SYNs per second of the flood", fontsize=8.5, labelpad=20)
     axes.set_ylabel("connections, %", fontsize=8.5)
     axes.tick_params(axis="y", labelsize=8.5)
     axes.set_ylim(0, 100)
