@@ -173,9 +173,12 @@ def test_what_became_of_fast_open_is_known_after_a_fallback_too(tmp_path: Path) 
 ROOTLESS = """
 import os
 from pathlib import Path
+from testbed.workloads import Workload
 from tests.net.test_kernel_host import PAIRS, run, two_path
 assert os.geteuid() == 65534
-outcome, joined = run(two_path(delay="2ms"), *PAIRS["kernel with kernel"], Path(os.environ["HOME"], "out"), 3)
+long = Workload(response=500_000)  # a short one may be over before its second subflow
+out = Path(os.environ["HOME"], "out")
+outcome, joined = run(two_path(delay="2ms"), *PAIRS["kernel with kernel"], out, 3, long)
 print([(row["verdict"], row["subflows"]) for row in joined])
 """
 
