@@ -37,6 +37,7 @@ def seconds(pair: Pair, data: bytes = PATTERN, *, close: bool) -> float:
     return (pair.now - began) / SECOND
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("buffer", [MEGABYTE, 2 * MEGABYTE])
 def test_a_full_buffer_does_not_wait_for_the_slow_path(buffer: int) -> None:
     """The fast path alone would take 1.4 s and the ramp of a slow start."""

@@ -16,10 +16,13 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from tests.reproduce.small import small_page
 
-pytestmark = pytest.mark.skipif(
-    not (which("chromium") and which("chromedriver")),
-    reason="no Chromium here: apt-get install chromium chromium-driver, as make test does when it is root",
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not (which("chromium") and which("chromedriver")),
+        reason="no Chromium here: apt-get install chromium chromium-driver, as make test does as root",
+    ),
+]
 
 GOAL = "a => a.getAttribute('href') || a.getAttribute('xlink:href')"
 WIDE, TELEPHONE = (1200, 900), (390, 844)  # px

@@ -87,7 +87,7 @@ def until_full(place: Path, when: str, net: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("when", "net"),
     [
-        ("first", "sim"),
+        pytest.param("first", "sim", marks=pytest.mark.slow),
         pytest.param("later", "mininet", marks=[pytest.mark.lab, lab_only]),
     ],
 )
