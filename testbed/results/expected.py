@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from testbed.model import Prediction, predict, predict_fast_open, predict_linux_fast_open
+from testbed.mptcp.config import SECOND
 from testbed.units import parse_time
 
 LOSS = "paths.*.loss.up"
@@ -30,7 +31,6 @@ KERNEL = "kernel"
 DISTURBING = {"loss", "burst", "blackout", "drop", "duplicate", "corrupt", "reorder", "red", "jitter_order"}
 DISTURBING |= {"middlebox", "at"}
 LEAST_HOLD, MOST_HOLD = 1_000_000, 100_000_000  # ns: longer than a request takes, sooner than it goes again
-SECOND = 1_000_000_000
 LONG = 60 * SECOND  # by then Linux has given up by itself
 
 Settings = Mapping[str, Any]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from testbed.figures.sections import Material, Number, Picture, Section, Table
 from testbed.figures.seed import rates, waiting
 from testbed.figures.seed.ladders import ladder
-from testbed.figures.seed.rates import Series, judged, spoken
+from testbed.figures.seed.rates import ACROSS, FELL_BACK, Series, judged, largest, spoken
 from testbed.figures.seed.waiting import Waits
 from testbed.figures.style import PROFILE_STYLE
 from testbed.mptcp.reasons import Verdict
@@ -30,7 +30,6 @@ LADDERS = (
     "draft, Fast Open, third ACK lost",
     "draft, Fast Open, key said once",
 )
-ACROSS, FELL_BACK = "loss from client to server, %", "connections that fell back"
 NEAR = 1.0  # ms, that the simulator may be beside a round trip: the time to send a request
 
 Pair = tuple[Waits, Waits]  # with Fast Open, and without
@@ -170,12 +169,11 @@ def _shows(
         "there are.",
     ]
     if once and repeated:
-        worst = once[0].points["x"].iloc[-1]
         texts.append(
             "Take the rule away, let the client say its key once, on the third ACK. Connections that fall "
-            f"back at {worst:g} % loss: {spoken(once)}. No data follows that could bring the key, and the "
-            f"next ACK comes without it. With the rule it is {spoken(repeated)}: what is left tried three "
-            "times with MP_CAPABLE and then without."
+            f"back at {largest(once)} loss: {spoken(once)}. No data follows that could bring the key, and "
+            f"the next ACK comes without it. With the rule it is {spoken(repeated)}: what is left tried "
+            "three times with MP_CAPABLE and then without."
         )
     texts += [_time_words(ours)] if any(ours.values()) else []
     texts += _linux_words(linux, kernel)
@@ -210,11 +208,10 @@ def _linux_words(linux: dict[str, list[Pair]], kernel: list[Series]) -> list[str
             "nothing more to say. So it was in the packets of Linux 6.18."
         )
     if kernel:
-        worst = kernel[0].points["x"].iloc[-1]
         texts.append(
             "And it loses Multipath TCP with its SYN: the data of a lost SYN goes again behind the "
             "handshake, with both keys but without a mapping, which is a fallback. To a server that waits "
-            f"for the key, at {worst:g} % loss: {spoken(kernel)}. The line is the loss of the SYN, less the "
-            "few whose every SYN is lost."
+            f"for the key, at {largest(kernel)} loss: {spoken(kernel)}. The line is the loss of the SYN, "
+            "less the few whose every SYN is lost."
         )
     return texts

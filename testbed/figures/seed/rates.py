@@ -23,6 +23,8 @@ from testbed.figures.themed import inline_svg
 from testbed.results import Results, agreement, closed_form, exact_interval
 
 LOSS = "paths.*.loss.up"
+ACROSS = "loss from client to server, %"
+FELL_BACK, WERE_RESET = "connections that fell back", "connections that were reset"
 LEAST_P = 0.001  # two ways of running agree above it
 BESIDE = 0.012  # of the axis: how far series stand apart, so that none hides another
 
@@ -42,7 +44,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """`where` names what a series counts, such as "connections that fell back"."""
+    """Series against one another: `across` as ACROSS, `up` what is counted, as FELL_BACK."""
 
     title: str
     across: str  # the x axis, with its unit
@@ -228,6 +230,11 @@ def _name(one: Series) -> str:
 def _inside(row: pd.Series) -> bool:
     low, high = exact_interval(int(row["count"]), int(row["total"]))
     return bool(low <= row["expected"] <= high)
+
+
+def largest(several: Sequence[Series]) -> str:
+    """The largest x, in words: '20 %'. `spoken` has the rates there."""
+    return f"{several[0].points['x'].iloc[-1]:g} %"
 
 
 def spoken(several: Sequence[Series]) -> str:

@@ -11,12 +11,22 @@ from typing import Any
 
 from testbed.figures.sections import Material, Picture, Section
 from testbed.figures.seed.ladders import ladder
-from testbed.figures.seed.rates import LOSS, Panel, Series, judged, picture, series, spoken
+from testbed.figures.seed.rates import (
+    ACROSS,
+    FELL_BACK,
+    LOSS,
+    WERE_RESET,
+    Panel,
+    Series,
+    judged,
+    largest,
+    picture,
+    series,
+    spoken,
+)
 from testbed.figures.style import COLOURS, PROFILE_STYLE
 
 ONE, TEN = 300, 14240  # bytes of a request: one segment, ten
-ACROSS = "loss from client to server, %"
-FELL_BACK, WERE_RESET = "connections that fell back", "connections that were reset"
 REQUEST = "workload.request"
 OURS = "v1 of ours"
 REORDER = "paths.*.reorder.up"
@@ -141,11 +151,10 @@ def _shows(
         "own key again in what comes back."
     ]
     if profiles:
-        worst = profiles[0].points["x"].iloc[-1]
         texts.append(
-            f"Connections that fall back at {worst:g} % loss, with one segment: {spoken(profiles)}. What is "
-            "left of draft and v1 is the client's own doing: after three lost SYNs it tries without "
-            "MP_CAPABLE."
+            f"Connections that fall back at {largest(profiles)} loss, with one segment: {spoken(profiles)}. "
+            "What is left of draft and v1 is the client's own doing: after three lost SYNs it tries "
+            "without MP_CAPABLE."
         )
     if resets:
         texts.append(
@@ -158,19 +167,16 @@ def _shows(
             "from these nothing can be rebuilt."
         )
     if piggyback:
-        worst = piggyback[0].points["x"].iloc[-1]
         texts.append(
             "Where the third ACK travels with the first data, one loss is enough, for there is no other "
-            f"packet that brings the cookie back. Connections that are reset at {worst:g} % loss: "
+            f"packet that brings the cookie back. Connections that are reset at {largest(piggyback)} loss: "
             f"{spoken(piggyback)}. Before a stateless server a bare third ACK is the better choice."
         )
     if overtaken:
-        worst = overtaken[0].points["x"].iloc[-1]
         texts.append(
-            f"No packet needs to be lost: it is enough that the data comes first. With {worst:g} % of the "
-            f"packets held back for 5 ms, these fall back: {spoken(overtaken)}."
+            f"No packet needs to be lost: it is enough that the data comes first. With {largest(overtaken)} "
+            f"of the packets held back for 5 ms, these fall back: {spoken(overtaken)}."
         )
     if linux:
-        worst = linux[0].points["x"].iloc[-1]
-        texts.append(f"Linux in the same lab; fallbacks at {worst:g} % loss: {spoken(linux)}.")
+        texts.append(f"Linux in the same lab; fallbacks at {largest(linux)} loss: {spoken(linux)}.")
     return texts

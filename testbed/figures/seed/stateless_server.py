@@ -145,7 +145,8 @@ def _said(floods: list[Flood], downloads: dict[str, Results]) -> Iterator[str]:
         costs += [
             f"{low:.1f} Mbit/s after a fallback, {high:.1f} without "
             f"({_in_words(network, profile, words)}, begun at {rate})"
-            for network, profile, low, high in _costs(results, FEWEST)
+            for network, profile, enough, low, high in _costs(results)
+            if enough
         ]
     if costs:
         yield (
@@ -168,14 +169,15 @@ def _percent(value: float) -> str:
     return f"{100 * value:.1f} %"
 
 
-def _costs(results: Results, fewest: int = 1) -> Iterator[tuple[str, str, float, float]]:
-    """Network, profile, mean goodput after a fallback and with Multipath TCP, of profiles that had both."""
+def _costs(results: Results) -> Iterator[tuple[str, str, bool, float, float]]:
+    """Network, profile, whether there were fallbacks enough, and mean goodput after one and with Multipath
+    TCP, of profiles that had both."""
     for network, rows in networks(results).items():
         found = groups(rows)
         for (profile, verdict), values in found.items():
-            if verdict == "fallback" and len(values) >= fewest and (profile, "mptcp") in found:
+            if verdict == "fallback" and (profile, "mptcp") in found:
                 fell, kept = (float(found[profile, word].mean()) for word in ("fallback", "mptcp"))
-                yield network, profile, fell, kept
+                yield network, profile, len(values) >= FEWEST, fell, kept
 
 
 def _alt(results: Results) -> str:
@@ -255,11 +257,10 @@ def _goodputs(words: str, results: Results) -> Iterator[Number]:
                 f"{_in_words(network, profile, verdict, words)}: mean goodput of a download",
                 f"{mean:.2f} Mbit/s ({low:.2f} to {high:.2f}), n = {len(values):,}",
             )
-    enough = {(network, profile) for network, profile, *_ in _costs(results, FEWEST)}
-    for network, profile, fell, kept in _costs(results):
+    for network, profile, enough, fell, kept in _costs(results):
         (_, low, high), (_, least, most) = (bounds[network, profile, one] for one in ("fallback", "mptcp"))
         # Where intervals overlap nothing is decided; of a handful there is none worth its name.
-        told = (network, profile) in enough and (high < least or low > most)
+        told = enough and (high < least or low > most)
         yield Number(
             f"{_in_words(network, profile, words)}: goodput after a fallback, of that without one",
             f"{fell / kept:.2f}",

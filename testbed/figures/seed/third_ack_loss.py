@@ -7,10 +7,19 @@ from __future__ import annotations
 
 from testbed.figures.sections import Material, Section
 from testbed.figures.seed.ladders import ladder
-from testbed.figures.seed.rates import Panel, Series, judged, picture, series, spoken
+from testbed.figures.seed.rates import (
+    ACROSS,
+    WERE_RESET,
+    Panel,
+    Series,
+    judged,
+    largest,
+    picture,
+    series,
+    spoken,
+)
 from testbed.figures.style import COLOURS
 
-ACROSS = "loss from client to server, %"
 # Bytes of the request, its name, and its colour and marker; 0: the server speaks first.
 REQUESTS = (
     (0, "server first", (COLOURS[1], "s")),
@@ -32,9 +41,8 @@ def section(material: Material) -> Section:
         "application gives up.",
     ]
     if hang:
-        worst = hang[0].points["x"].iloc[-1]
         shows.append(
-            f"Connections that hang at {worst:g} % loss: {spoken(hang)}. The line is the loss itself, "
+            f"Connections that hang at {largest(hang)} loss: {spoken(hang)}. The line is the loss itself, "
             "and the few connections whose every SYN is lost for as long as the client waits."
         )
     if reset:
@@ -45,7 +53,7 @@ def section(material: Material) -> Section:
         )
     panels = [
         Panel("Hang", ACROSS, "connections that hang", hang),
-        Panel("Reset", ACROSS, "connections that were reset", reset),
+        Panel("Reset", ACROSS, WERE_RESET, reset),
     ]
     pictures = [ladder(material, case) for case in LADDERS]
     alt = "Rate of hangs and of resets of plain TCP behind SYN cookies against loss, by who speaks first"

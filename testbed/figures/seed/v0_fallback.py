@@ -7,11 +7,21 @@ from __future__ import annotations
 
 from testbed.figures.sections import Material, Section
 from testbed.figures.seed.ladders import ladder
-from testbed.figures.seed.rates import Panel, Series, judged, picture, series, spoken
+from testbed.figures.seed.rates import (
+    ACROSS,
+    FELL_BACK,
+    WERE_RESET,
+    Panel,
+    Series,
+    judged,
+    largest,
+    picture,
+    series,
+    spoken,
+)
 from testbed.figures.style import COLOURS, PROFILE_STYLE
 
 ONE, TEN = 300, 14240  # bytes of a request: one segment, ten
-ACROSS = "loss from client to server, %"
 
 
 def section(material: Material) -> Section:
@@ -24,16 +34,15 @@ def section(material: Material) -> Section:
         "goes on as plain TCP, and no second path will ever join it."
     ]
     if fallback:
-        worst = fallback[0].points["x"].iloc[-1]
         shows.append(
-            f"So the rate of fallback is the rate of loss. Connections that fall back at {worst:g} % loss: "
-            f"{spoken(fallback)}. With ten segments some of the connections that lost the third ACK are "
-            "reset in its place: the first segment was lost as well, the second brings a number from which "
-            "the cookie cannot be checked."
+            "So the rate of fallback is the rate of loss. Connections that fall back at "
+            f"{largest(fallback)} loss: {spoken(fallback)}. With ten segments some of the connections that "
+            "lost the third ACK are reset in its place: the first segment was lost as well, the second "
+            "brings a number from which the cookie cannot be checked."
         )
     panels = [
-        Panel("Fallback to TCP", ACROSS, "connections that fell back", fallback),
-        Panel("Reset", ACROSS, "connections that were reset", reset),
+        Panel("Fallback to TCP", ACROSS, FELL_BACK, fallback),
+        Panel("Reset", ACROSS, WERE_RESET, reset),
     ]
     pictures = [ladder(material, "v0, nothing lost"), ladder(material, "v0, third ACK lost")]
     alt = "Rate of fallback and of resets against loss for RFC 6824 behind SYN cookies"
