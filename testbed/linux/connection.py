@@ -79,9 +79,8 @@ class Connection:
     def _remember(self, flow: Flow) -> None:
         """Of one that it has taken down, the kernel tells the state, and nothing of what was."""
         key = flow.local, flow.remote
-        known = self._flows.get(key)
-        cleared = known is not None and flow.acked < known.acked
-        self._flows[key] = replace(known, state=flow.state) if known is not None and cleared else flow
+        known = self._flows.get(key, flow)
+        self._flows[key] = replace(known, state=flow.state) if flow.acked < known.acked else flow
 
     def note_syn_data(self) -> None:
         """A server's, at once: whatever has come by now came with the SYN, if anything did."""

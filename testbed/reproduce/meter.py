@@ -51,7 +51,6 @@ class Meter:
 
     def begin(self, index: int) -> None:
         self._index = index
-        self._here = self._here_new = 0.0
         self._say([])
 
     def runs(self, progress: Progress) -> None:

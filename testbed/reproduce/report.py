@@ -7,8 +7,7 @@ and the worst fidelity of the runs that count. Must not know how a section is dr
 from __future__ import annotations
 
 import importlib
-import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -65,12 +64,13 @@ def _chapter(
     for one in slide.measurements:
         if (measurement := kept(directory, one.name)) is not None:
             evidence.append(Evidence(one.title, command, _measured(measurement)))
-    main = tuple(first for pattern in slide.main for first in _first(section.numbers, pattern))
+    found = (_first(section.numbers, pattern) for pattern in slide.main)
+    main = tuple(one for one in found if one is not None)
     return Chapter(slide.name, number, slide.title, slide.question, command, section, tuple(evidence), main)
 
 
-def _first(numbers: Sequence[Number], pattern: str) -> Iterator[Number]:
-    yield from itertools.islice((one for one in numbers if fnmatchcase(one.what, pattern)), 1)
+def _first(numbers: Sequence[Number], pattern: str) -> Number | None:
+    return next((one for one in numbers if fnmatchcase(one.what, pattern)), None)
 
 
 def _measured(measurement: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from testbed.reproduce.needs import LADDERS, NETS, Campaign, Measurement, Slide
 
+LAB = ("mininet",)
 FEW_LOSSES = ("vary.paths.*.loss.up=[0, 5, 20]",)
 
 COOKIE_LOSS = Campaign("cookie_loss", "seed/cookie_loss.yaml", quick_sets=FEW_LOSSES, samples=40)
-LAB = ("mininet",)
-
 FALLBACK = Campaign("fallback", "seed/fallback.yaml", quick_sets=FEW_LOSSES, quick_nets=NETS, samples=40)
 LINUX = Campaign("linux", "seed/linux.yaml", LAB, quick_sets=FEW_LOSSES, quick_nets=LAB, linux=True)
 ISN_RECOVERY = Campaign("isn_recovery", "seed/isn_recovery.yaml", quick_sets=FEW_LOSSES)
