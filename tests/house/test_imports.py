@@ -217,7 +217,7 @@ def _module(file: Path) -> str:
 def test_a_file_says_what_it_decides_and_stays_short(file: Path) -> None:
     text = file.read_text(encoding="utf-8")
     lines = text.count("\n")
-    assert lines <= 400, f"{lines} lines; split it by RFC section"
+    assert lines <= 600, f"{lines} lines; split it by RFC section"
     if lines > 30:
         assert ast.get_docstring(ast.parse(text)), "a file opens with what it decides"
 
