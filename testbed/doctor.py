@@ -6,7 +6,6 @@ lab can be had is testbed/net's own answer.
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 import sys
@@ -15,8 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from testbed.errors import MachineError
-
-SEARCH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
+from testbed.interpreter import search_path
 
 # program -> (Debian package, what it is for, whether a lab needs it)
 PROGRAMS = {
@@ -82,7 +80,7 @@ def _namespaces() -> Iterator[Check]:
 
 def _programs() -> Iterator[Check]:
     for program, (package, purpose, needed) in PROGRAMS.items():
-        path = shutil.which(program, path=SEARCH)
+        path = shutil.which(program, path=search_path())
         mend = f"sudo apt-get install {package}"
         yield Check(program, path is not None, needed, f"{path or 'not found'}: {purpose}", mend)
 
