@@ -54,6 +54,11 @@ class Trap:
             file.write_text(SPRUNG.format(marks=str(self.marks), name=name))
         (place / "testbed" / "cli").mkdir()
         (place / "testbed" / "cli" / "__init__.py").write_text("def main(): pass\n")
+        (place / "topologies").mkdir()
+        for name in ("two_path", "another"):
+            (place / "topologies" / f"{name}.py").write_text(
+                SPRUNG.format(marks=str(self.marks), name=f"topologies/{name}.py")
+            )
         (place / "startup.py").write_text(SPRUNG.format(marks=str(self.marks), name="startup.py"))
         (place / "matplotlibrc").write_text("figure.figsize: nonsense\nbackend: module://evil\n")
         for name in PROGRAMS:
