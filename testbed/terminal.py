@@ -21,6 +21,7 @@ _DIRECTION = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 _LINES = "\u2028\u2029"
 _UNPAIRED = "\ud800-\udfff"  # what is not text in a file's name
 _UNSAFE = re.compile(f"[{_C0}{_C1}{_DIRECTION}{_LINES}{_UNPAIRED}]")
+_LONG_WORD = re.compile(rf"\S{{{MOST_SHOWN + 1},}}")
 _UNSAFE_WORD = re.compile(f"[\t\n{_C0}{_C1}{_DIRECTION}{_LINES}{_UNPAIRED}]")
 
 
@@ -50,10 +51,20 @@ def shown(value: object) -> str:
         text = plain_word(repr(value))
     except Exception:  # an object of the user's, or a number with too many digits to be written
         return f"a value of the type {type(value).__name__}"
+    return shorten(text)
+
+
+def shorten(text: str) -> str:
+    """On one line, and its middle left out where it is long."""
+    text = plain_word(text)
     if len(text) <= MOST_SHOWN:
         return text
-    half = MOST_SHOWN // 2
-    return f"{text[:half]}... ({len(text):,} characters) ...{text[-half // 2 :]}"
+    return f"{text[: MOST_SHOWN // 2]}... ({len(text):,} characters) ...{text[-MOST_SHOWN // 4 :]}"
+
+
+def abridged(text: str) -> str:
+    """An error's text in which each long word has lost its middle; its lines stay."""
+    return _LONG_WORD.sub(lambda found: shorten(found[0]), text)
 
 
 class _Guarded(io.TextIOWrapper):

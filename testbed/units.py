@@ -83,7 +83,8 @@ def parse_count(value: object) -> int:
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST_COUNT:
         raise UserError(
-            f"{shown(value)} is no number of packets; expected a whole number of at least 1 and at most {MOST_COUNT:,}"
+            f"{shown(value)} is no number of packets; "
+            f"expected a whole number of at least 1 and at most {MOST_COUNT:,}"
         )
     return value
 

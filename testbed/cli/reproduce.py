@@ -35,7 +35,7 @@ def reproduce(
         Net | None,
         typer.Option(help="The simulator or labs alone. Default: both, as far as they can be had."),
     ] = None,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Runs at a time.")] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, max=1024, help="Runs at a time.")] = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Run everything again; old results are moved aside.")
     ] = False,

@@ -41,7 +41,7 @@ def run(
     out: Annotated[
         Path | None, typer.Option(help="Output directory. Default: results/NAME-NET.", metavar="DIR")
     ] = None,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Runs at a time.")] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, max=1024, help="Runs at a time.")] = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Run everything again; old results are moved aside.")
     ] = False,

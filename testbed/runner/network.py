@@ -19,6 +19,7 @@ from testbed.runner.document import Path_
 from testbed.runner.seeds import derive
 from testbed.runner.spec import Cell, build
 from testbed.runner.traffic import pairs_of, rivals
+from testbed.runner.units import written_time
 from testbed.workloads import HostSpec, Workload
 
 
@@ -37,6 +38,7 @@ def impossible(cell: Cell, plan: NetPlan) -> Iterator[tuple[Path_, str]]:
         config = spec.client or spec.server
         if config is not None:
             yield from refusals(spec.role, config)
+            yield from _timeouts(spec.role, config)
         devices = {host: end.name for end in plan.interfaces(spec.name) for host in end.hosts}
         for endpoint in (config.paths.endpoints or ()) if config else ():
             text, dev = endpoint.text, endpoint.dev
@@ -47,6 +49,14 @@ def impossible(cell: Cell, plan: NetPlan) -> Iterator[tuple[Path_, str]]:
                 words = f"dev {dev}: {text} is the address of {devices[text]}"
             if words:
                 yield (spec.role, "paths", "endpoints"), words
+
+
+def _timeouts(role: str, config: ClientConfig | ServerConfig) -> Iterator[tuple[Path_, str]]:
+    tcp = config.tcp
+    for name in ("rto_min", "rto_initial"):
+        if (value := getattr(tcp, name)) > tcp.rto_max:
+            words = f"{written_time(value)} is above rto_max, {written_time(tcp.rto_max)}"
+            yield (role, "tcp", name), words
 
 
 def paths_of(cell: Cell) -> dict[str, dict[str, Any]]:

@@ -31,7 +31,7 @@ DEEDS = {
         r"line \d+: Odd$",
     ),
     "recursion": ("f = lambda n: f(n); f = (lambda: f())\n        f()", "RecursionError|NameError"),
-    "memory": ("x = [bytearray(1 << 20) for _ in range(10**6)]", "MemoryError"),
+    "memory": ("x = bytearray(1 << 40)", "MemoryError"),
     "os._exit": ("import os; os._exit(3)", "ends Python without an answer"),
     "abort": ("import os; os.abort()", "by the signal SIGABRT"),
     "kill": ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "by the signal SIGKILL"),
