@@ -16,6 +16,8 @@ from pathlib import Path
 from testbed.errors import MachineError
 from testbed.interpreter import search_path
 
+SEARCH = search_path()
+
 # program -> (Debian package, what it is for, whether a lab needs it)
 PROGRAMS = {
     "bash": ("bash", "Mininet's node shells", True),
@@ -80,7 +82,7 @@ def _namespaces() -> Iterator[Check]:
 
 def _programs() -> Iterator[Check]:
     for program, (package, purpose, needed) in PROGRAMS.items():
-        path = shutil.which(program, path=search_path())
+        path = shutil.which(program, path=SEARCH)
         mend = f"sudo apt-get install {package}"
         yield Check(program, path is not None, needed, f"{path or 'not found'}: {purpose}", mend)
 

@@ -12,10 +12,12 @@ import sys
 
 from testbed.errors import TestbedError
 from testbed.interpreter import secure
+from testbed.terminal import guard
 
 
 def main() -> None:
     """The `testbed` command."""
+    guard()
     secure(os.environ)
     from testbed.cli.app import app
 

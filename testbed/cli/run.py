@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from testbed.terminal import plain, raw
+
 if TYPE_CHECKING:
     from testbed.runner import Progress
 
@@ -99,7 +101,7 @@ def _progress() -> Iterator[Callable[[Progress], None]]:
     )
     from rich.progress import Progress as Bar
 
-    console = Console(stderr=True)
+    console = Console(file=raw(sys.stderr))
     if not console.is_terminal:
         yield _lines()
         return
@@ -120,7 +122,7 @@ def _progress() -> Iterator[Callable[[Progress], None]]:
             running = f"{len(progress.running)} running"
             again = f", {progress.again} tried again" if progress.again else ""
             while progress.notices:
-                console.print(progress.notices.pop(0), markup=False, highlight=False)
+                console.print(plain(progress.notices.pop(0)), markup=False, highlight=False)
             bar.update(task, description=running + again, total=progress.total, completed=progress.done)
 
         yield watch
