@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import inspect
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mininet.topo import Topo
+from mininet.topo import MultiGraph, Topo
 
 from testbed.errors import UserError
 from testbed.plan.confined import Ended, TookTooLong, confined
@@ -63,7 +64,8 @@ def _described(file: Path, name: str, params: Mapping[str, object], said: str) -
                 f"topology {name}: unknown parameter {key!r}; {file} has {', '.join(accepted) or 'none'}"
             )
     try:
-        topo = topos[name](**params)
+        with _counted(name):
+            topo = topos[name](**params)
         if not isinstance(topo, Topo):
             raise UserError(f"topology {name}: {file} makes a {type(topo).__name__}, not a mininet.topo.Topo")
         return _values(name, topo)
@@ -121,13 +123,33 @@ def _place(error: BaseException, file: Path) -> str:
     return f"{file}{at}: {said}"
 
 
+@contextmanager
+def _counted(name: str) -> Iterator[None]:
+    """UserError at the first node or link too many, since a loop may go on to a billion."""
+    whole = MultiGraph.add_node, MultiGraph.add_edge
+    counts = {"nodes": 0, "links": 0}
+
+    def counting(kind: str, most: int, add: Callable[..., Any]) -> Callable[..., Any]:
+        def add_one(*args: Any, **kwargs: Any) -> Any:
+            counts[kind] += 1
+            if counts[kind] > most:
+                raise UserError(f"topology {name}: more than {most:,} {kind} are not supported")
+            return add(*args, **kwargs)
+
+        return add_one
+
+    MultiGraph.add_node = counting("nodes", MOST_NODES, whole[0])
+    MultiGraph.add_edge = counting("links", MOST_LINKS, whole[1])
+    try:
+        yield
+    finally:
+        MultiGraph.add_node, MultiGraph.add_edge = whole
+
+
 def _values(name: str, topo: Topo) -> dict[str, Any]:
     """Nodes and links in their order, with their options as JSON."""
     nodes = list(topo.g.nodes(data=True))
     links = list(topo.g.edges_iter(data=True, keys=True))
-    for kind, found, most in (("nodes", nodes, MOST_NODES), ("links", links, MOST_LINKS)):
-        if len(found) > most:
-            raise UserError(f"topology {name}: {len(found):,} {kind}; at most {most:,} are supported")
     return {
         "name": name,
         "nodes": [[_packed(node), _packed(dict(info))] for node, info in nodes],
