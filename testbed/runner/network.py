@@ -10,8 +10,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
+from testbed.errors import UserError
 from testbed.linux.settings import refusals
 from testbed.mptcp.config import ClientConfig, ServerConfig
 from testbed.plan import Hop, NetPlan, load_topology, plan_from, with_overrides
@@ -26,7 +28,9 @@ from testbed.workloads import HostSpec, Workload
 def network_of(cell: Cell) -> NetPlan:
     """UserError where the topology or a key for links and paths is wrong, beginning with that key."""
     what = cell.topology.file or cell.topology.name or ""
-    plan = _plain_network(what, json.dumps(cell.topology.parameters, sort_keys=True))
+    plan = _plain_network(what, json.dumps(cell.topology.parameters, sort_keys=True), _changed_at(what))
+    if isinstance(plan, UserError):
+        raise UserError(str(plan))
     return with_overrides(plan, cell.network) if cell.network else plan
 
 
@@ -79,8 +83,20 @@ def _rate(plan: NetPlan, hops: Iterable[Hop]) -> int | None:
 
 
 @lru_cache(maxsize=256)
-def _plain_network(name_or_file: str, parameters: str) -> NetPlan:
-    return plan_from(load_topology(name_or_file, **json.loads(parameters)))
+def _plain_network(name_or_file: str, parameters: str, changed_at: int) -> NetPlan | UserError:
+    """The error is kept as well: a file that never ends costs its time once, and not for each cell."""
+    try:
+        return plan_from(load_topology(name_or_file, **json.loads(parameters)))
+    except UserError as error:
+        return error
+
+
+def _changed_at(name_or_file: str) -> int:
+    """When the file was written last, so that a corrected file is read again; 0 for a name."""
+    try:
+        return Path(name_or_file).stat().st_mtime_ns
+    except (OSError, ValueError):
+        return 0
 
 
 def hosts_of(cell: Cell, plan: NetPlan, seed: int) -> tuple[HostSpec, ...]:

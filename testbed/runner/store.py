@@ -167,7 +167,7 @@ def _difference(directory: Path, campaign: Campaign) -> str:
         if directory.exists() and (not directory.is_dir() or _used(directory)):
             return "or something else: it is not empty and has no experiment.yaml"
         return ""
-    here = parse(file.read_text(encoding="utf-8"), str(file), FOR_OWN_FILES).data
+    here = parse(file.read_text(encoding="utf-8", errors="replace"), str(file), FOR_OWN_FILES).data
     there = parse(campaign.text(), "this", FOR_OWN_FILES).data
     flat_here, flat_there = _flat(here), _flat(there)
     for key in sorted(flat_here.keys() | flat_there.keys()):

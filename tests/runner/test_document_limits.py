@@ -370,3 +370,18 @@ def test_every_number_of_a_configuration_is_a_key() -> None:
         assert name in model_of(owner).model_fields
     assert FOR_USERS.values == 50_000
     assert LinkParams().queue == 100
+
+
+def test_an_endless_topology_costs_its_time_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("testbed.plan.confined.MOST_SECONDS", 1.0)
+    (tmp_path / "mine.py").write_text("while True:\n    pass\n")
+    file = tmp_path / "mine.yaml"
+    losses = ", ".join(map(str, range(50)))
+    file.write_text(f"topology: {{file: mine.py}}\nvary: {{paths.*.loss.up: [{losses}]}}\n")
+    began = time.monotonic()
+    with pytest.raises(UserError, match=r"mine\.yaml:1: topology: .*mine\.py, line \d: not done after 1 s"):
+        load_experiment(file)
+    assert time.monotonic() - began < AT_ONCE
+    (tmp_path / "mine.py").write_text("raise ValueError('another error')\n")
+    with pytest.raises(UserError, match="another error"):
+        load_experiment(file)
