@@ -6,7 +6,6 @@ lab can be had is testbed/net's own answer.
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 import sys
@@ -15,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from testbed.errors import MachineError
+from testbed.interpreter import search_path
 
-SEARCH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
+SEARCH = search_path()
 
 # program -> (Debian package, what it is for, whether a lab needs it)
 PROGRAMS = {

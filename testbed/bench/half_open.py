@@ -22,6 +22,7 @@ from typing import Any
 
 from testbed.drive.memory import status_bytes
 from testbed.errors import RunFailed, UserError
+from testbed.interpreter import child_environment, module
 from testbed.mptcp.config import MICROSECOND, ClientConfig, Profile, ServerConfig, SynCookies
 from testbed.mptcp.endpoint import Endpoint
 from testbed.workloads import PORT, HostSpec, packed
@@ -84,8 +85,10 @@ def up_to(sizes: Sequence[int]) -> list[Row]:
 
 
 def _in_its_own_process(task: Task) -> list[Row]:
-    command = [sys.executable, "-m", "testbed.bench.half_open", json.dumps(asdict(task))]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=WITHIN, check=False)
+    command = module("testbed.bench.half_open", json.dumps(asdict(task)))
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=WITHIN, check=False, env=child_environment()
+    )
     if done.returncode != 0:
         last = done.stderr.strip().splitlines()[-1:] or ["it said nothing"]
         raise RunFailed(f"{task.profile}, SYN cookies {task.syn_cookies}: {last[0]}")

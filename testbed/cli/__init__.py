@@ -7,13 +7,18 @@ none of these shows a traceback. Holds no logic.
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 
 from testbed.errors import TestbedError
+from testbed.interpreter import secure
+from testbed.terminal import guard
 
 
 def main() -> None:
     """The `testbed` command."""
+    guard()
+    secure(os.environ)
     from testbed.cli.app import app
 
     try:

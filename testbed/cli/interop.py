@@ -23,7 +23,7 @@ def interop(
     quick: Annotated[
         bool, typer.Option("--quick", help="1 MB each way, and three transfers for each pair in place of 24.")
     ] = False,
-    jobs: Annotated[int, typer.Option(min=1, metavar="N", help="Cells at a time.")] = 1,
+    jobs: Annotated[int, typer.Option(min=1, max=1024, metavar="N", help="Cells at a time.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Everything that was seen, as JSON.")] = False,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE.md", help="Writes the tables to this file as well.")

@@ -14,6 +14,7 @@ from testbed.cli.flags import size_of
 from testbed.cli.show import counted
 from testbed.errors import UserError
 from testbed.mptcp.config import SPOKEN, FirstData, Profile, SynCookies, ThirdAck
+from testbed.terminal import shorten
 
 if TYPE_CHECKING:
     from testbed.drive import Interval
@@ -257,6 +258,6 @@ def _profiles(text: str) -> tuple[Profile, ...]:
 
 def _address(text: str) -> tuple[str, int]:
     host, colon, port = text.rpartition(":")
-    if not colon or not port.isdecimal() or (":" in host and not host.startswith("[")):
-        raise UserError(f"{text}: expected ADDR:PORT, such as 10.1.1.1:20080 or [fd00::1]:20080")
+    if not colon or not port.isdecimal() or len(port) > 5 or (":" in host and not host.startswith("[")):
+        raise UserError(f"{shorten(text)}: expected ADDR:PORT, such as 10.1.1.1:20080 or [fd00::1]:20080")
     return host.removeprefix("[").removesuffix("]"), int(port)

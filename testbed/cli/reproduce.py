@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from testbed.cli.run import Net
+from testbed.terminal import plain, raw
 
 if TYPE_CHECKING:
     from testbed.reproduce import Status
@@ -35,7 +36,7 @@ def reproduce(
         Net | None,
         typer.Option(help="The simulator or labs alone. Default: both, as far as they can be had."),
     ] = None,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Runs at a time.")] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, max=1024, help="Runs at a time.")] = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Run everything again; old results are moved aside.")
     ] = False,
@@ -81,7 +82,7 @@ def _progress() -> Iterator[Callable[[Status], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-    console = Console(stderr=True)
+    console = Console(file=raw(sys.stderr))
     if not console.is_terminal:
         yield _lines()
         return
@@ -97,7 +98,7 @@ def _progress() -> Iterator[Callable[[Status], None]]:
 
         def watch(status: Status) -> None:
             for notice in status.notices:
-                console.print(notice, markup=False, highlight=False)
+                console.print(plain(notice), markup=False, highlight=False)
             words = f"{status.step} of {status.steps}: {status.title}"
             bar.update(task, description=words, completed=status.share, left=_left(status))
 

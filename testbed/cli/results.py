@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -21,13 +20,13 @@ def results(
 ) -> None:
     """The rates of every cell with their 95 % intervals, or the rows behind them."""
     from testbed.cli.show import summary_table
-    from testbed.results import load
+    from testbed.results import load, to_csv
 
     loaded = load(directory)
     if parquet:
         print(directory / ("paths.parquet" if paths else "connections.parquet"))
     elif csv or paths:
-        (loaded.paths if paths else loaded.connections).to_csv(sys.stdout, index=False)
+        print(to_csv(loaded.paths if paths else loaded.connections), end="")
     else:
         print(summary_table(loaded))
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from testbed.terminal import plain, raw
+
 if TYPE_CHECKING:
     from testbed.runner import Progress
 
@@ -41,7 +43,7 @@ def run(
     out: Annotated[
         Path | None, typer.Option(help="Output directory. Default: results/NAME-NET.", metavar="DIR")
     ] = None,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Runs at a time.")] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, max=1024, help="Runs at a time.")] = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Run everything again; old results are moved aside.")
     ] = False,
@@ -99,7 +101,7 @@ def _progress() -> Iterator[Callable[[Progress], None]]:
     )
     from rich.progress import Progress as Bar
 
-    console = Console(stderr=True)
+    console = Console(file=raw(sys.stderr))
     if not console.is_terminal:
         yield _lines()
         return
@@ -120,7 +122,7 @@ def _progress() -> Iterator[Callable[[Progress], None]]:
             running = f"{len(progress.running)} running"
             again = f", {progress.again} tried again" if progress.again else ""
             while progress.notices:
-                console.print(progress.notices.pop(0), markup=False, highlight=False)
+                console.print(plain(progress.notices.pop(0)), markup=False, highlight=False)
             bar.update(task, description=running + again, total=progress.total, completed=progress.done)
 
         yield watch

@@ -8,15 +8,14 @@ Read first: testbed/mptcp/config.py.
 from __future__ import annotations
 
 import ipaddress
-import math
 from dataclasses import dataclass
 
 from testbed.errors import UserError
+from testbed.mptcp.bounds import BOUNDS
 from testbed.mptcp.cc import CONTROLLERS
 from testbed.mptcp.config import (
     LAST_DRAFT_VERSION,
     LEAST_DRAFT_VERSION,
-    LEAST_RECEIVE_BUFFER,
     ClientConfig,
     FastOpenAnswer,
     FirstData,
@@ -34,6 +33,7 @@ from testbed.workloads.serving import SERVICES
 from testbed.workloads.spec import PORT, packed
 
 TCP = TcpConfig()  # the defaults
+MOST_SECONDS = 30 * 86_400.0  # a month
 LEAST_INTERVAL = 0.1  # seconds, as in iperf3
 DEFAULT_SIZE = 1_000_000  # bytes that a client sends when it is told neither a number nor a time
 
@@ -66,15 +66,18 @@ class Common:
         ):
             if name not in known:
                 raise UserError(f"{option} {name}: there are {', '.join(known)}")
-        for option, size, least in (
-            ("--receive-buffer", self.receive_buffer, LEAST_RECEIVE_BUFFER),
-            ("--send-buffer", self.send_buffer, 1),
+        for option, size, (least, most) in (
+            ("--receive-buffer", self.receive_buffer, BOUNDS[TcpConfig, "receive_buffer"]),
+            ("--send-buffer", self.send_buffer, BOUNDS[TcpConfig, "send_buffer"]),
         ):
             if size < least:
                 raise UserError(f"{option} {size}: {least} bytes or more are expected, such as 256KB")
-        if self.interval and not (math.isfinite(self.interval) and self.interval >= LEAST_INTERVAL):
+            if size > most:
+                raise UserError(f"{option} {size}: {most} bytes or less are expected, such as 256KB")
+        if self.interval and not LEAST_INTERVAL <= self.interval <= MOST_SECONDS:
             raise UserError(
-                f"--interval {self.interval:g}: {LEAST_INTERVAL:g} seconds or more are expected; 0: none"
+                f"--interval {self.interval:g}: {LEAST_INTERVAL:g} seconds or more are expected, and at most "
+                f"{MOST_SECONDS:g}; 0: none"
             )
         if not LEAST_DRAFT_VERSION <= self.draft_version <= LAST_DRAFT_VERSION:
             raise UserError(
@@ -179,8 +182,14 @@ class ClientArguments(Common):
             if size is not None and size < 0:
                 raise UserError(f"{option} {size}: a number of bytes is expected, 0 or more")
         for option, seconds in (("--timeout", self.timeout), ("--time", self.time)):
-            if seconds is not None and not (math.isfinite(seconds) and seconds > 0):
-                raise UserError(f"{option} {seconds:g}: a number of seconds above 0 is expected")
+            if seconds is not None and not 0 < seconds <= MOST_SECONDS:
+                raise UserError(
+                    f"{option} {seconds:g}: a number of seconds above 0 is expected, and at most "
+                    f"{MOST_SECONDS:g}"
+                )
+        least, most = BOUNDS[ClientConfig, "syn_retries"]
+        if not least <= self.syn_retries <= most:
+            raise UserError(f"--syn-retries {self.syn_retries}: {least} to {most} is expected")
         if self.time is not None and (self.send or self.receive is not None):
             raise UserError("--time ends the transfer: leave out --send and --receive, or give --send 0")
 

@@ -21,6 +21,7 @@ from mininet.net import Mininet
 from mininet.util import quietRun
 
 from testbed.plan import NetPlan, draw
+from testbed.terminal import plain
 
 # In a subshell `exit` ends that one only, as always.
 _KEEP_SHELL = (
@@ -100,7 +101,7 @@ class Prompt(CLI):  # type: ignore[misc]
 
 def open_prompt(net: Mininet, plan: NetPlan, trouble: Callable[[], str | None]) -> None:
     """Until the user leaves it."""
-    print(draw(plan))
+    print(plain(draw(plan)))
     path = plan.paths[0]
     print(
         "Commands run in the node that they begin with; help lists Mininet's own. Try:\n"

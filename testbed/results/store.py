@@ -23,6 +23,7 @@ import pandas as pd
 from testbed.errors import UserError
 from testbed.mptcp.reasons import Verdict
 from testbed.records import RECORD, finished_runs, read_rows, write_atomically
+from testbed.results.csv_text import read_csv, to_csv
 from testbed.results.expected import closed_form
 from testbed.results.held import held_of
 from testbed.results.join import connection, pairs
@@ -73,7 +74,7 @@ def load(directory: Path | str) -> Results:
     environment = {}
     if (directory / ENVIRONMENT).exists():
         environment = json.loads((directory / ENVIRONMENT).read_text(encoding="utf-8"))
-    summary = pd.read_csv(directory / SUMMARY)
+    summary = read_csv(directory / SUMMARY)
     if not summarise(0, {}, records[0]["settings"], pd.DataFrame(), ()).keys() <= set(summary.columns):
         summary = write_tables(directory)  # an earlier version wrote them
     connections, paths = (pd.read_parquet(directory / name) for name in (CONNECTIONS, PATHS))
@@ -122,7 +123,7 @@ def write_tables(directory: Path) -> pd.DataFrame:
     for name, parts in frames.items():
         whole = [part for part in parts if len(part)]
         _write(directory / name, pd.concat(whole, ignore_index=True) if whole else _empty(name))
-    write_atomically(directory / SUMMARY, summary.to_csv(index=False, float_format="%.6g"))
+    write_atomically(directory / SUMMARY, to_csv(summary, float_format="%.6g"))
     return summary
 
 

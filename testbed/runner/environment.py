@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import testbed
+from testbed.interpreter import child_environment
 from testbed.runner.experiment import Campaign
 
 PACKAGES = ("mptcp-testbed", "mininet", "pyroute2", "pydantic", "pandas", "scipy", "matplotlib")
@@ -60,9 +61,11 @@ def commit() -> str:
 
 def _git(root: Path, *words: str) -> str:
     # A checkout that another user owns (make run by root, a mounted folder) is still only read here.
-    command = ["git", "-c", f"safe.directory={root}", "-C", str(root), *words]
+    command = ["git", "-c", f"safe.directory={root}", "-c", "core.fsmonitor=false", "-C", str(root), *words]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=20, check=True, env=child_environment()
+        )
     except (OSError, subprocess.SubprocessError):
         return ""
     return done.stdout.strip()

@@ -1,6 +1,6 @@
 """Worker processes: one job each at a time, and none of them outlives the runner.
 
-Decides how jobs reach workers (`python -m testbed.runner.worker`, one JSON line in, one out) and how they
+Decides how jobs reach workers (`python -P -m testbed.runner.worker`, one JSON line in, one out) and how they
 end. A worker holds the read end of a pipe whose only write end is the runner's: end of file, whatever the
 reason, `kill -9` included, ends it and with it the lab that hangs on it. Workers have a session of their own,
 so that Ctrl-C reaches the runner alone. Must not know what a job is.
@@ -13,12 +13,13 @@ import json
 import os
 import selectors
 import subprocess
-import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
+
+from testbed.interpreter import child_environment, module
 
 GRACE = 20.0  # seconds that a worker has to take its lab down once its pipe has closed
 
@@ -35,7 +36,7 @@ class Pool:
 
     def __init__(self, size: int, command: list[str] | None = None) -> None:
         self.size = size
-        self.command = command or [sys.executable, "-m", "testbed.runner.worker"]
+        self.command = command or module("testbed.runner.worker")
         self._workers: list[_Worker] = []
         self._selector = selectors.DefaultSelector()
 
@@ -94,7 +95,11 @@ class Pool:
 
     def _start(self) -> _Worker:
         process = subprocess.Popen(
-            self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+            self.command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+            env=child_environment(),
         )
         worker = _Worker(process)
         assert process.stdout is not None

@@ -19,7 +19,7 @@ from typing import Any
 
 from testbed.errors import UserError
 from testbed.records import FAILURE, RECORD, finished_runs, write_atomically
-from testbed.runner.document import parse
+from testbed.runner.document import FOR_OWN_FILES, parse
 from testbed.runner.experiment import Campaign, CellPlan
 from testbed.runner.room import needs_room
 from testbed.runner.seeds import derive
@@ -167,8 +167,8 @@ def _difference(directory: Path, campaign: Campaign) -> str:
         if directory.exists() and (not directory.is_dir() or _used(directory)):
             return "or something else: it is not empty and has no experiment.yaml"
         return ""
-    here = parse(file.read_text(encoding="utf-8"), str(file)).data
-    there = parse(campaign.text(), "this").data
+    here = parse(file.read_text(encoding="utf-8", errors="replace"), str(file), FOR_OWN_FILES).data
+    there = parse(campaign.text(), "this", FOR_OWN_FILES).data
     flat_here, flat_there = _flat(here), _flat(there)
     for key in sorted(flat_here.keys() | flat_there.keys()):
         if key.split(".")[0] in UNCOUNTED:

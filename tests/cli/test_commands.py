@@ -36,6 +36,7 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("cli") / "out"
     command = [
         sys.executable,
+        "-P",
         "-m",
         "testbed.cli",
         "run",
@@ -323,6 +324,7 @@ def test_ctrl_c_is_130_and_the_next_call_goes_on(tmp_path: Path) -> None:
     sets = ["--set", "connections=20000", "--set", "workload.arrivals=400/s"]
     command = [
         sys.executable,
+        "-P",
         "-m",
         "testbed.cli",
         "run",
@@ -354,7 +356,7 @@ def test_ctrl_c_is_130_and_the_next_call_goes_on(tmp_path: Path) -> None:
 
 
 def test_a_reader_that_leaves_early_is_no_error(output: Path) -> None:
-    command = f"{sys.executable} -m testbed.cli results {output} --csv | head -n 1"
+    command = f"{sys.executable} -P -m testbed.cli results {output} --csv | head -n 1"
     done = subprocess.run(
         ["bash", "-c", command], capture_output=True, text=True, check=False, env=os.environ
     )
@@ -384,7 +386,10 @@ def test_a_wrong_flag_is_named_at_once(testbed: Testbed, words: list[str], said:
 def test_a_full_device_is_said(words: list[str]) -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "testbed.cli", *words], stdout=full, stderr=subprocess.PIPE, text=True
+            [sys.executable, "-P", "-m", "testbed.cli", *words],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
         )
     assert (done.returncode, done.stderr) == (1, "testbed: No space left on device\n")
 
