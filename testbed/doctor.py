@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from testbed.errors import MachineError
+from testbed.portable import lack_of_linux
 
 SEARCH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
 
@@ -43,6 +44,9 @@ class Check:
 
 
 def examine() -> list[Check]:
+    """Everything that a lab needs or uses; on other systems than Linux only what keeps labs away."""
+    if lack := lack_of_linux():
+        return [_python(), Check("Linux", False, True, f"labs need Linux; {lack.why}", lack.remedy)]
     return [_python(), *_namespaces(), *_programs(), *_kernel()]
 
 

@@ -10,6 +10,7 @@ import typer
 
 from testbed.cli.flags import size_of
 from testbed.cli.show import table
+from testbed.portable import need_linux
 
 app = typer.Typer(help="How fast the stack is on this machine.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -31,6 +32,7 @@ def datapath_(
     no_offload: Annotated[bool, typer.Option("--no-offload", help="Single packets on our side.")] = False,
 ) -> None:
     """One connection as fast as it goes over plain cables, our stack and Linux's MPTCP taking turns."""
+    need_linux("testbed bench datapath")
     from testbed.bench import datapath, profile_of, summary
 
     arguments = datapath.Arguments(
@@ -61,6 +63,7 @@ def paths_(
     size: Annotated[str, typer.Option(metavar="SIZE", help="Bytes per transfer.")] = "16MB",
 ) -> None:
     """One bulk connection over the two shaped paths of two_path, our stack and Linux's MPTCP taking turns."""
+    need_linux("testbed bench paths")
     from testbed.bench import paths, summary
 
     arguments = paths.Arguments.of(rounds, size_of(size, "--size"), sets or [], dies)
@@ -74,6 +77,7 @@ def half_open_(
     as_json: Annotated[bool, typer.Option("--json", help="A JSON object a row.")] = False,
 ) -> None:
     """What half-open connections cost: memory after so many SYNs, with SYN cookies and without."""
+    need_linux("testbed bench half-open")
     from testbed.bench import half_open
 
     rows = half_open.measure(syns, progress=_progress)
@@ -104,6 +108,7 @@ def labs_(
     hosts: Annotated[int, typer.Option(help="Hosts around the router.")] = 19,
 ) -> None:
     """A lab up and down, and plain Mininet with the same class, taking turns."""
+    need_linux("testbed bench labs")
     from testbed.bench import labs
 
     outcome = labs.measure(labs.Arguments(rounds, hosts), _progress)

@@ -14,6 +14,7 @@ from testbed.cli.flags import size_of
 from testbed.cli.show import counted
 from testbed.errors import UserError
 from testbed.mptcp.config import SPOKEN, FirstData, Profile, SynCookies, ThirdAck
+from testbed.portable import need_linux
 
 if TYPE_CHECKING:
     from testbed.drive import Interval
@@ -97,12 +98,14 @@ def server(
     as_json: AsJson = False,
 ) -> None:
     """Serve with the userspace stack until Ctrl-C; TUN, rules and routes are set up and taken down."""
+    profiles = _profiles(profile)
+    need_linux("testbed server")
     from testbed.drive import ServerArguments, run_server
 
     arguments = ServerArguments(
         bind=tuple(bind or ()),
         port=port,
-        profiles=_profiles(profile),
+        profiles=profiles,
         syn_cookies=syn_cookies,
         serve=serve.value,
         once=once,
@@ -176,9 +179,10 @@ def client(
     as_json: AsJson = False,
 ) -> None:
     """Open one connection with the userspace stack, send, check what comes back byte for byte, and report."""
+    host, port = _address(address)
+    need_linux("testbed client")
     from testbed.drive import ClientArguments, run_client
 
-    host, port = _address(address)
     report = _Report(as_json, sys.stdout)
     result = run_client(
         ClientArguments(

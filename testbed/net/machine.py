@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Literal
 
 from testbed.errors import MachineError
+from testbed.portable import need_linux
 
 TUN = "/dev/net/tun"
 Way = Literal["root", "user"]
@@ -23,10 +24,7 @@ _SEARCH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sb
 @lru_cache(maxsize=1)
 def check() -> Way:
     """'root' or 'user' (a user namespace); MachineError where neither can be had."""
-    if sys.platform != "linux":
-        raise MachineError(
-            "a lab needs Linux; here there is the simulator: --net sim, or the Vagrant VM: vagrant up"
-        )
+    need_linux("a lab")
     if not shutil.which("bash", path=_SEARCH):
         raise MachineError("a lab needs bash: apt-get install bash")
     _check_tun()
@@ -35,6 +33,7 @@ def check() -> Way:
 
 def namespaces() -> Way:
     """Which namespaces this user may have; tried in a process of its own."""
+    need_linux("a lab")
     tried = _try("check")
     way = tried.stdout.strip()
     if way == "root":

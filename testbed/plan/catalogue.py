@@ -13,10 +13,9 @@ import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from mininet.topo import Topo
-
 import testbed
 from testbed.errors import UserError
+from testbed.plan.mininet_topo import Topo
 
 
 def load_topology(name_or_file: str, **params: object) -> Topo:

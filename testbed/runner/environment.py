@@ -6,7 +6,6 @@ experiment once more, so that the file explains the directory by itself.
 
 from __future__ import annotations
 
-import os
 import platform
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import testbed
+from testbed.portable import is_root, usable_cores
 from testbed.runner.experiment import Campaign
 
 PACKAGES = ("mptcp-testbed", "mininet", "pyroute2", "pydantic", "pandas", "scipy", "matplotlib")
@@ -32,7 +32,7 @@ def describe(campaign: Campaign, net: str, way: str, jobs: int) -> dict[str, Any
         "packages": {name: version for name in PACKAGES if (version := _version(name))},
         **machine(),
         "jobs": jobs,
-        "root": os.geteuid() == 0,
+        "root": is_root(),
         "command": sys.argv,
         "figures": list(campaign.experiment.figures),
         "experiment": campaign.resolved(),
@@ -45,7 +45,7 @@ def machine() -> dict[str, Any]:
         "kernel": f"{platform.system()} {platform.release()}",
         "system": _system(),
         "cpu": _cpu(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": usable_cores(),
     }
 
 
