@@ -60,7 +60,7 @@ find_python() {
 
 python_packages() {
     local stamp=.venv/.setup want
-    want=$(cat requirements.lock pyproject.toml | sha256sum)
+    want=$(cat requirements.lock pyproject.toml setup.py | sha256sum)
     if .venv/bin/python -c 'import testbed' 2> /dev/null && [ "$(cat $stamp 2> /dev/null)" = "$want" ]; then
         return 0
     fi

@@ -27,7 +27,11 @@ class Links(StrEnum):
 
 def run(
     experiment: Annotated[
-        Path, typer.Argument(metavar="EXPERIMENT.yaml", help="The experiment, a YAML file.")
+        Path,
+        typer.Argument(
+            metavar="EXPERIMENT.yaml",
+            help="The experiment: a YAML file, or the name of one that comes with the package (fallback).",
+        ),
     ],
     net: Annotated[
         Net | None,
@@ -51,9 +55,10 @@ def run(
     from testbed.figures import demands
     from testbed.results import matrix
     from testbed.runner import choose_way, conclude, load_experiment, run_campaign
+    from testbed.shipped import experiment_file
 
     overrides = [*(sets or []), *([f"links={links.value}"] if links else [])]
-    campaign = load_experiment(experiment, overrides, demands())
+    campaign = load_experiment(experiment_file(experiment), overrides, demands())
     way = choose_way(campaign, net.value if net else None)
     if way.notice:
         print(way.notice, file=sys.stderr)

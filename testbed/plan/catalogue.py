@@ -13,9 +13,9 @@ import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import testbed
 from testbed.errors import UserError
 from testbed.plan.mininet_topo import Topo
+from testbed.shipped import shipped
 
 
 def load_topology(name_or_file: str, **params: object) -> Topo:
@@ -79,7 +79,7 @@ def _find(text: str) -> tuple[str, Callable[..., object], Path]:
 
 
 def _files() -> Iterator[Path]:
-    beside = Path(testbed.__file__).resolve().parent.parent / "topologies"
+    beside = shipped("topologies")
     seen: set[Path] = set()
     for folder in (Path.cwd() / "topologies", beside):
         for file in sorted(folder.glob("*.py")):

@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 
 from testbed.errors import UserError
+from testbed.shipped import experiment_names
 
 Path_ = tuple[str | int, ...]
 ONE_KEY = ("paths.", "links.")
@@ -121,8 +122,11 @@ def read(path: Path) -> Document:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        near = ", ".join(str(other) for other in sorted(path.parent.glob("*.yaml"))) or "none here"
-        raise UserError(f"{path}: no such file; experiments beside it: {near}") from None
+        near = ", ".join(str(other) for other in sorted(path.parent.glob("*.yaml"))) or "none"
+        names = ", ".join(experiment_names())
+        raise UserError(
+            f"{path}: no such file; experiments in that directory: {near}; by name from anywhere: {names}"
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read as text: {error}") from None
     return parse(text, str(path))

@@ -13,9 +13,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import testbed
 from testbed.portable import is_root, usable_cores
 from testbed.runner.experiment import Campaign
+from testbed.shipped import checkout
 
 PACKAGES = ("mptcp-testbed", "mininet", "pyroute2", "pydantic", "pandas", "scipy", "matplotlib")
 
@@ -50,8 +50,13 @@ def machine() -> dict[str, Any]:
 
 
 def commit() -> str:
-    """The commit that the code stands at; '+' behind it where files differ from it; 'unknown' outside git."""
-    root = Path(testbed.__file__).resolve().parent.parent
+    """The commit that the code stands at; '+' behind it where files differ from it.
+
+    'version 0.1.0' where the package is installed: a repository around it is another project's.
+    """
+    root = checkout()
+    if root is None:
+        return f"version {_version('mptcp-testbed') or 'unknown'}"
     head = _git(root, "rev-parse", "--short=12", "HEAD")
     if not head:
         return "unknown"
