@@ -23,7 +23,7 @@ def results(
     from testbed.cli.show import summary_table
     from testbed.results import load
 
-    loaded = load(directory)
+    loaded = load(directory, rows=not parquet and (csv or paths))
     if parquet:
         print(directory / ("paths.parquet" if paths else "connections.parquet"))
     elif csv or paths:
