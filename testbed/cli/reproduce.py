@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from testbed.cli.run import Net
 
 if TYPE_CHECKING:
-    from testbed.reproduce import Status
+    from testbed.reproduce import Reproduction, Status
 
 SAID_EVERY = 0.05  # of the whole, where there is no terminal
 
@@ -39,11 +41,24 @@ def reproduce(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Run everything again; old results are moved aside.")
     ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object: the report's path and every number.")
+    ] = False,
 ) -> None:
-    """Run what is missing of a paper's figures, draw them all, and write DIR/report.html."""
+    """Run the missing experiments of a paper, draw its figures and write DIR/report.html.
+
+    Ends with how many numbers agree with what is expected of them. Status 1 where one does not, or a run
+    failed; 3 where this machine could run nothing that has an expectation.
+    """
     from testbed.reproduce import COLLECTIONS, FIGURES, chosen
     from testbed.reproduce import reproduce as run
 
+    if listed and as_json:
+        figures = [
+            {"name": one.name, "title": one.title, "question": one.question} for one in FIGURES.values()
+        ]
+        print(json.dumps({"collections": COLLECTIONS, "figures": figures}))
+        return
     if listed:
         for name, members in COLLECTIONS.items():
             print(f"{name}: {', '.join(members)}")
@@ -70,9 +85,30 @@ def reproduce(
         print(f"left out: {name}: {why}", file=sys.stderr)
     for line in made.failures:
         print(f"failed: {line}", file=sys.stderr)
-    print(f"report   {made.report}")
-    if made.failures:
+    if as_json:
+        print(json.dumps(_as_data(made)))
+    else:
+        for one in made.numbers:
+            if one.agrees is False:
+                print(f"differs  {one.figure}: {one.what}: {one.measured}, expected {one.expected}")
+        print(f"report   {made.report}")
+        print(f"{made.agree} of {made.judged} numbers agree")
+    if made.failures or made.agree < made.judged:
         raise typer.Exit(1)
+    if made.missing and not made.judged:
+        raise typer.Exit(3)
+
+
+def _as_data(made: Reproduction) -> dict[str, Any]:
+    """As the README documents it."""
+    return {
+        "report": str(made.report),
+        "agree": made.agree,
+        "judged": made.judged,
+        "numbers": [dataclasses.asdict(one) for one in made.numbers],
+        "missing": made.missing,
+        "failures": made.failures,
+    }
 
 
 @contextmanager
