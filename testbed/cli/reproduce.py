@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from testbed.cli.json_output import print_json
 from testbed.cli.run import Net
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ def reproduce(
         figures = [
             {"name": one.name, "title": one.title, "question": one.question} for one in FIGURES.values()
         ]
-        print(json.dumps({"collections": COLLECTIONS, "figures": figures}))
+        print_json({"collections": COLLECTIONS, "figures": figures})
         return
     if listed:
         for name, members in COLLECTIONS.items():
@@ -86,7 +85,7 @@ def reproduce(
     for line in made.failures:
         print(f"failed: {line}", file=sys.stderr)
     if as_json:
-        print(json.dumps(_as_data(made)))
+        print_json(_as_data(made))
     else:
         for one in made.numbers:
             if one.agrees is False:
@@ -105,7 +104,7 @@ def _as_data(made: Reproduction) -> dict[str, Any]:
         "report": str(made.report),
         "agree": made.agree,
         "judged": made.judged,
-        "numbers": [dataclasses.asdict(one) for one in made.numbers],
+        "numbers": made.numbers,
         "missing": made.missing,
         "failures": made.failures,
     }

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from testbed.errors import UserError
+
 
 def results(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="An output directory of `testbed run`.")],
@@ -18,13 +20,21 @@ def results(
     paths: Annotated[
         bool, typer.Option("--paths", help="Of subflows, not connections; alone: as CSV.")
     ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Every cell with all columns of summary.csv, as JSON.")
+    ] = False,
 ) -> None:
     """The rates of every cell with their 95 % intervals, or the rows behind them."""
+    from testbed.cli.json_output import print_json, summary
     from testbed.cli.show import summary_table
     from testbed.results import load
 
+    if as_json and (csv or parquet or paths):
+        raise UserError("--json: prints the cells; leave out --csv, --parquet and --paths, which print rows")
     loaded = load(directory, rows=not parquet and (csv or paths))
-    if parquet:
+    if as_json:
+        print_json(summary(loaded))
+    elif parquet:
         print(directory / ("paths.parquet" if paths else "connections.parquet"))
     elif csv or paths:
         (loaded.paths if paths else loaded.connections).to_csv(sys.stdout, index=False)

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
-    from testbed.runner import Progress
+    from testbed.runner import Finished, Progress
 
 
 class Net(StrEnum):
@@ -49,6 +49,9 @@ def run(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Run everything again; old results are moved aside.")
     ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object at the end: cells, figures, failures.")
+    ] = False,
 ) -> None:
     """Run an experiment: what is missing of it, in parallel, then its tables, figures and report."""
     from testbed.cli.show import calibration_text, matrix_table, summary_table, warning_lines
@@ -72,6 +75,9 @@ def run(
         raise typer.Exit(130) from None
     if finished.moved:
         print(f"the earlier results are in {finished.moved}", file=sys.stderr)
+    if as_json:
+        _print_json(finished, campaign.experiment.figures)
+        return
     if text := calibration_text(finished.directory):
         print(f"links, asked for > measured\n{text}\n")
     if finished.done:
@@ -87,6 +93,33 @@ def run(
         print(f"results  {finished.directory}")
     finished.check()
     if finished.done and cases and cases.surprises:
+        raise typer.Exit(1)
+
+
+def _print_json(finished: Finished, wanted: tuple[str, ...]) -> None:
+    """Instead of all tables. The exit status is the same as without --json."""
+    from testbed.cli.json_output import print_json, summary
+    from testbed.cli.show import warning_lines
+    from testbed.results import matrix
+    from testbed.runner import conclude
+
+    surprises: list[dict[str, str]] = []
+    found: dict[str, Any] = {"directory": str(finished.directory), "factors": [], "cells": []}
+    found |= {"warnings": [], "figures": [], "report": None}
+    if finished.done:
+        conclusion = conclude(finished.directory, wanted)
+        cases = matrix(conclusion.results)
+        surprises = [
+            {"case": case, "column": column, "outcome": one.said}
+            for case, column, one in (cases.surprises if cases else ())
+        ]
+        found |= summary(conclusion.results)
+        found["warnings"] = warning_lines(conclusion.results)
+        found["figures"] = [str(figure) for figure in conclusion.figures]
+        found["report"] = str(conclusion.report) if conclusion.report else None
+    print_json({**found, "unexpected": surprises, "failures": finished.failures})
+    finished.check()
+    if surprises:
         raise typer.Exit(1)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import textwrap
 from typing import Annotated
 
 import typer
+
+from testbed.cli.json_output import print_json
 
 WIDTH = 100
 
@@ -34,7 +34,7 @@ def explain(
         return
     entries = look_up(" ".join(word))
     if as_json:
-        print(json.dumps([dataclasses.asdict(entry) for entry in entries]))
+        print_json(entries)
         return
     for entry in entries:
         print(f"{entry.name}  ({entry.kind})")
@@ -50,7 +50,7 @@ def explain(
 
 def _list(kinds: dict[str, list[str]], as_json: bool) -> None:
     if as_json:
-        print(json.dumps(kinds))
+        print_json(kinds)
         return
     for kind, names in kinds.items():
         print(f"{kind} ({len(names)})")
