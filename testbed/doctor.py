@@ -25,6 +25,7 @@ PROGRAMS = {
     "ip": ("iproute2", "Mininet's links", True),
     "ifconfig": ("net-tools", "Mininet's addresses", True),
     "mnexec": ("mininet", "Mininet's node shells; without it a slower stand-in is used", False),
+    "ping": ("iputils-ping", "pingall at the prompt of testbed topo shell", False),
     "tshark": ("tshark", "the tests: an independent decoder", False),
     "tcpdump": ("tcpdump", "captures by hand", False),
     "nft": ("nftables", "the tests with Linux as the peer: exact drops", False),

@@ -30,7 +30,7 @@ def experiment_file(named: Path) -> Path:
     `fallback`, `seed/fallback`, `experiments/fallback.yaml` all work from any directory. A file of the
     working directory comes first.
     """
-    if named.is_absolute() or named.is_file():
+    if named.is_absolute() or _is_file(named):
         return named
     parts = named.parts[1:] if named.parts[:1] == ("experiments",) else named.parts
     if not parts or ".." in parts:
@@ -39,9 +39,17 @@ def experiment_file(named: Path) -> Path:
         for suffix in ("", ".yaml"):
             file = folder.joinpath(*parts)
             file = file.with_name(file.name + suffix)
-            if file.is_file():
+            if _is_file(file):
                 return file
     return named
+
+
+def _is_file(path: Path) -> bool:
+    """False also where a folder on the way may not be read: the next place is tried."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def experiment_names() -> list[str]:

@@ -1,4 +1,4 @@
-"""`testbed doctor`: what is missing here, and the command that mends it."""
+"""`testbed doctor`: prerequisites, and the commands that install what is missing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ def doctor(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
-    """What is missing here and the command that mends it. Status 3 where no lab can be had."""
+    """Check prerequisites; print commands that install what is missing.
+
+    Status 3 where this machine cannot run labs.
+    """
     from testbed.cli.json_output import carried, print_json
     from testbed.cli.json_output import checks as json_checks
     from testbed.doctor import examine, lab_way

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from testbed.cli.complete import figures
 from testbed.cli.json_output import print_json
 from testbed.cli.run import Net
 
@@ -22,7 +23,11 @@ SAID_EVERY = 0.05  # of the whole, where there is no terminal
 def reproduce(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[NAME]...", help="Figures, or `seed` for all slides. Default: everything."),
+        typer.Argument(
+            metavar="[NAME]...",
+            help="Figures, or `seed` for all slides. Default: everything.",
+            autocompletion=figures,
+        ),
     ] = None,
     listed: Annotated[bool, typer.Option("--list", help="The names there are, and what each asks.")] = False,
     quick: Annotated[
@@ -44,8 +49,9 @@ def reproduce(
         bool, typer.Option("--json", help="One JSON object: the report's path and every number.")
     ] = False,
 ) -> None:
-    """Run the missing experiments of a paper, draw its figures and write DIR/report.html.
+    """Reproduce the figures of a paper, from experiments to report.
 
+    Runs the missing experiments, draws all figures and writes DIR/report.html.
     Ends with how many numbers agree with what is expected of them. Status 1 where one does not, or a run
     failed; 3 where this machine could run nothing that has an expectation.
     """
@@ -53,10 +59,8 @@ def reproduce(
     from testbed.reproduce import reproduce as run
 
     if listed and as_json:
-        figures = [
-            {"name": one.name, "title": one.title, "question": one.question} for one in FIGURES.values()
-        ]
-        print_json({"collections": COLLECTIONS, "figures": figures})
+        known = [{"name": one.name, "title": one.title, "question": one.question} for one in FIGURES.values()]
+        print_json({"collections": COLLECTIONS, "figures": known})
         return
     if listed:
         for name, members in COLLECTIONS.items():

@@ -24,7 +24,7 @@ def results(
         bool, typer.Option("--json", help="Every cell with all columns of summary.csv, as JSON.")
     ] = False,
 ) -> None:
-    """The rates of every cell with their 95 % intervals, or the rows behind them."""
+    """Print the rates of every cell with 95 % intervals, or the rows."""
     from testbed.cli.json_output import print_json, summary
     from testbed.cli.show import summary_table
     from testbed.results import load
@@ -45,7 +45,7 @@ def results(
 def report(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="An output directory of `testbed run`.")],
 ) -> None:
-    """Draw the figures again and write DIR/report.html, one file that needs no other."""
+    """Draw the figures again and write DIR/report.html, a single file."""
     from testbed.figures import write_report
     from testbed.results import load
 

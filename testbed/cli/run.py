@@ -53,7 +53,10 @@ def run(
         bool, typer.Option("--json", help="One JSON object at the end: cells, figures, failures.")
     ] = False,
 ) -> None:
-    """Run an experiment: what is missing of it, in parallel, then its tables, figures and report."""
+    """Run an experiment; print its table, write figures and report.
+
+    Only missing runs are run, several at a time. Status 1 where a run failed or a case ended unexpectedly.
+    """
     from testbed.cli.show import calibration_text, matrix_table, summary_table, warning_lines
     from testbed.figures import demands
     from testbed.results import matrix

@@ -6,11 +6,15 @@ from typing import Annotated, Any
 
 import typer
 
+from testbed.cli.complete import topologies
+
 app = typer.Typer(
     help="Topologies: list, show, or a shell in one.", no_args_is_help=True, rich_markup_mode=None
 )
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="A topology's name, or a file.")]
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="A topology's name, or a file.", autocompletion=topologies)
+]
 Parameters = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="A parameter of the topology, such as delay=20ms."),

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from testbed.cli.complete import words
 from testbed.cli.json_output import print_json
 
 WIDTH = 100
@@ -17,6 +18,7 @@ def explain(
         list[str] | None,
         typer.Argument(
             metavar="[WORD]",
+            autocompletion=words,
             help="A reason, option, counter (also as nstat prints it), RST reason, scheduler, or a kind of "
             "these, such as counters. Default: list everything.",
         ),

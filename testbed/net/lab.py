@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import time
 from dataclasses import asdict
@@ -214,7 +215,7 @@ def _set_path() -> None:
     """Programs find `testbed` and `mnexec`, whatever the caller's PATH was."""
     folders = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"]
     os.environ["PATH"] = os.pathsep.join(folders)
-    if not any((Path(folder) / "mnexec").is_file() for folder in os.get_exec_path()):
+    if shutil.which("mnexec") is None:  # unlike Path.is_file, it passes over folders that may not be read
         place = Path("/run/testbed-mnexec")  # the lab's own /run
         place.mkdir()
         program = place / "mnexec"

@@ -20,6 +20,7 @@ from mininet.log import error, output
 from mininet.net import Mininet
 from mininet.util import quietRun
 
+from testbed.net.pings import ping_all
 from testbed.plan import NetPlan, draw
 
 # In a subshell `exit` ends that one only, as always.
@@ -35,8 +36,9 @@ class Prompt(CLI):  # type: ignore[misc]
     """`NODE COMMAND...` runs a command in a node; the rest is Mininet's. `trouble`: what the user is to hear
     of the lab's own programs before the next prompt, once."""
 
-    def __init__(self, net: Mininet, trouble: Callable[[], str | None]) -> None:
+    def __init__(self, net: Mininet, plan: NetPlan, trouble: Callable[[], str | None]) -> None:
         self._trouble: Callable[[], str | None] | None = trouble
+        self._plan = plan
         super().__init__(net)
 
     def default(self, line: str) -> None:
@@ -91,11 +93,25 @@ class Prompt(CLI):  # type: ignore[misc]
         finally:
             os.close(shell)
 
+    def do_pingall(self, line: str) -> None:
+        """Ping between all nodes that a route joins; the others are named. An argument: seconds to wait."""
+        ping_all(self.mn, self._plan, _seconds(line), output)
+
+    def do_pingallfull(self, line: str) -> None:
+        """The same with round-trip times."""
+        ping_all(self.mn, self._plan, _seconds(line), output, times=True)
+
     def postcmd(self, stop: bool, line: str) -> bool:
         if self._trouble is not None and (text := self._trouble()):
             error(f"*** {text}\n")
             self._trouble = None
         return stop
+
+
+def _seconds(line: str) -> str:
+    """The first word, where it is a number: it becomes part of a command."""
+    word = line.split()[0] if line.split() else ""
+    return word if re.fullmatch(r"[0-9]+(\.[0-9]+)?", word) else ""
 
 
 def open_prompt(net: Mininet, plan: NetPlan, trouble: Callable[[], str | None]) -> None:
@@ -110,4 +126,4 @@ def open_prompt(net: Mininet, plan: NetPlan, trouble: Callable[[], str | None]) 
     )
     for node in net.hosts:
         node.opening = _KEEP_SHELL
-    Prompt(net, trouble)
+    Prompt(net, plan, trouble)

@@ -16,6 +16,7 @@ from typing import Any
 from testbed.portable import is_root, usable_cores
 from testbed.runner.experiment import Campaign
 from testbed.shipped import checkout
+from testbed.version import version
 
 PACKAGES = ("mptcp-testbed", "mininet", "pyroute2", "pydantic", "pandas", "scipy", "matplotlib")
 
@@ -56,7 +57,7 @@ def commit() -> str:
     """
     root = checkout()
     if root is None:
-        return f"version {_version('mptcp-testbed') or 'unknown'}"
+        return f"version {version()}"
     head = _git(root, "rev-parse", "--short=12", "HEAD")
     if not head:
         return "unknown"
