@@ -1,9 +1,10 @@
 """Mininet's command line on a lab, and the few words before it.
 
-Decides what Mininet decides otherwise: names of nodes in a command become addresses, but not the word after
-`testbed`, or `client testbed client ADDRESS` would be no command; what is typed meanwhile goes to the command
-that runs, but from a script each command gets an empty standard input and leaves the next lines alone; and a
-node's shell, with all that was set in it, is not ended by `exit`. Knows nothing of how the lab is made.
+Decides what Mininet decides otherwise. Names of nodes in a command become addresses, also before :PORT, but
+not the word after `testbed`, or `client testbed client ADDRESS` would be no command. `pingall` knows the
+routes. What is typed meanwhile goes to the command that runs, but from a script each command gets an empty
+standard input and leaves the next lines alone. A node's shell, with all that was set in it, is not ended by
+`exit`. Knows nothing of how the lab is made.
 """
 
 from __future__ import annotations
@@ -56,9 +57,10 @@ class Prompt(CLI):  # type: ignore[misc]
             self.waitForNode(node)
 
     def _word(self, before: str, word: str) -> str:
-        if word not in self.mn or _TESTBED.search(before):
+        name, colon, port = word.partition(":")
+        if name not in self.mn or _TESTBED.search(before) or (colon and not port.isdecimal()):
             return word
-        return self.mn[word].IP() or word
+        return (self.mn[name].IP() or name) + colon + port
 
     def _fed(self, command: str) -> str:
         """The node's shell reads its commands where theirs would read: in a script they read nothing."""
