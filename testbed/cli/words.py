@@ -17,7 +17,7 @@ def explain(
     word: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[WORD]",
+            metavar="WORD",
             autocompletion=words,
             help="A reason, option, counter (also as nstat prints it), RST reason, scheduler, or a kind of "
             "these, such as counters. Default: list everything.",

@@ -91,7 +91,7 @@ def _files() -> Iterator[Path]:
 def _topos(file: Path) -> dict[str, Callable[..., object]]:
     space: dict[str, object] = {"__name__": file.stem}
     try:
-        exec(compile(file.read_text(), str(file), "exec"), space)
+        exec(compile(file.read_bytes(), str(file), "exec"), space)
     except Exception as error:  # the user's own code
         raise UserError(f"topology file {_place(error, file)}") from None
     topos = space.get("topos")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -109,3 +112,47 @@ def test_linux_without_pyroute2_names_the_command_that_installs_it(tmp_path: Pat
         done = system.testbed(*words)
         assert done.returncode == 3
         assert "needs Linux; the Python package pyroute2 is missing: pip install pyroute2" in done.stderr
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "cp437", "utf-8"])
+@pytest.mark.parametrize(
+    "words",
+    [["topo", "show", "n_paths"], ["topo", "list"], ["explain", "dss"], ["--help"], ["explain", "no_such_§"]],
+    ids=lambda words: "-".join(words[:2]),
+)
+def test_every_terminal_can_show_it(words: list[str], encoding: str) -> None:
+    """Drawings and section signs are not in every character set; that is no reason to fail."""
+    done = subprocess.run(
+        [sys.executable, "-m", "testbed.cli", *words],
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == (2 if "no_such" in words[-1] else 0), done.stderr
+    assert b"Traceback" not in done.stderr
+    assert (done.stdout or done.stderr).decode(encoding)
+
+
+def test_topology_files_are_read_as_python_reads_them(tmp_path: Path) -> None:
+    """Whatever the locale: UTF-8, or what the file declares."""
+    text = (ROOT / "topologies" / "two_path.py").read_text(encoding="utf-8")
+    for name, coding in (("utf", "utf-8"), ("latin", "latin-1")):
+        plain = text.encode("ascii", "replace").decode()
+        source = f"# -*- coding: {coding} -*-\n# Zürich\n{text if name == 'utf' else plain}"
+        (tmp_path / f"{name}.py").write_bytes(source.encode(coding))
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-X",
+                "utf8=0",
+                "-m",
+                "testbed.cli",
+                "topo",
+                "show",
+                str(tmp_path / f"{name}.py"),
+            ],
+            env={**os.environ, "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"},
+            capture_output=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
