@@ -11,7 +11,7 @@ began=$SECONDS
 # command -> Debian package. A lab needs mnexec, ifconfig and ip; the tests use the others.
 declare -A packages=(
     [mnexec]=mininet [ifconfig]=net-tools [ip]=iproute2 [ethtool]=ethtool
-    [nft]=nftables [tcpdump]=tcpdump [tshark]=tshark [curl]=curl [mptcpize]=mptcpize
+    [nft]=nftables [tcpdump]=tcpdump [tshark]=tshark [curl]=curl [mptcpize]=mptcpize [ping]=iputils-ping
 )
 if [ "${1:-}" = tests ]; then
     packages+=([chromium]=chromium [chromedriver]=chromium-driver)
@@ -60,7 +60,7 @@ find_python() {
 
 python_packages() {
     local stamp=.venv/.setup want
-    want=$(cat requirements.lock pyproject.toml | sha256sum)
+    want=$(cat requirements.lock pyproject.toml setup.py | sha256sum)
     if .venv/bin/python -P -c 'import testbed' 2> /dev/null && [ "$(cat $stamp 2> /dev/null)" = "$want" ]; then
         return 0
     fi

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from testbed.errors import MachineError
 from testbed.interpreter import search_path
+from testbed.portable import lack_of_linux
 
 SEARCH = search_path()
 
@@ -24,6 +25,7 @@ PROGRAMS = {
     "ip": ("iproute2", "Mininet's links", True),
     "ifconfig": ("net-tools", "Mininet's addresses", True),
     "mnexec": ("mininet", "Mininet's node shells; without it a slower stand-in is used", False),
+    "ping": ("iputils-ping", "pingall at the prompt of testbed topo shell", False),
     "tshark": ("tshark", "the tests: an independent decoder", False),
     "tcpdump": ("tcpdump", "captures by hand", False),
     "nft": ("nftables", "the tests with Linux as the peer: exact drops", False),
@@ -43,6 +45,9 @@ class Check:
 
 
 def examine() -> list[Check]:
+    """Everything that a lab needs or uses; on other systems than Linux only what keeps labs away."""
+    if lack := lack_of_linux():
+        return [_python(), Check("Linux", False, True, f"labs need Linux; {lack.why}", lack.remedy)]
     return [_python(), *_namespaces(), *_programs(), *_kernel()]
 
 

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from testbed.cli.flags import writable
+from testbed.portable import need_linux
 
 
 def interop(
@@ -33,6 +34,7 @@ def interop(
 
     Status 1 where a cell fails, 3 where the kernel has no MPTCP.
     """
+    need_linux("testbed interop")
     from testbed.oracle import (
         QUICK_SIZE,
         SIZE,

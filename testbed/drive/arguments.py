@@ -33,8 +33,8 @@ from testbed.workloads.serving import SERVICES
 from testbed.workloads.spec import PORT, packed
 
 TCP = TcpConfig()  # the defaults
-MOST_SECONDS = 30 * 86_400.0  # a month
 LEAST_INTERVAL = 0.1  # seconds, as in iperf3
+MOST_SECONDS = 365 * 24 * 3600
 DEFAULT_SIZE = 1_000_000  # bytes that a client sends when it is told neither a number nor a time
 
 
@@ -118,6 +118,7 @@ class ServerArguments(Common):
     syn_cookies: SynCookies = SynCookies.AUTO
     serve: str = "echo"
     once: bool = False
+    timeout: float | None = None  # seconds without a connection and without progress; None: for ever
     isn_recovery: bool = False
     fast_open_answer: FastOpenAnswer = FastOpenAnswer.AUTO
     deny_join_initial: bool = False
@@ -127,6 +128,7 @@ class ServerArguments(Common):
         if self.serve not in SERVICES:
             raise UserError(f"--serve {self.serve}: there are {', '.join(SERVICES)}")
         check_port(self.port)
+        check_seconds("--timeout", self.timeout)
         if self.profiles == (Profile.TCP,):
             self._refuse_multipath()
         if self.fast_open and self.syn_cookies is SynCookies.ALWAYS:
@@ -169,6 +171,7 @@ class ClientArguments(Common):
     syn_retries: int = 2
     pace: str = ""  # in paced.py's words; none: as fast as it goes
     timeout: float = 60.0  # seconds without progress
+    check: bool = True  # compare what comes back, byte for byte
 
     def __post_init__(self) -> None:
         Common.__post_init__(self)
@@ -181,12 +184,8 @@ class ClientArguments(Common):
         for option, size in (("--send", self.send), ("--receive", self.receive)):
             if size is not None and size < 0:
                 raise UserError(f"{option} {size}: a number of bytes is expected, 0 or more")
-        for option, seconds in (("--timeout", self.timeout), ("--time", self.time)):
-            if seconds is not None and not 0 < seconds <= MOST_SECONDS:
-                raise UserError(
-                    f"{option} {seconds:g}: a number of seconds above 0 is expected, and at most "
-                    f"{MOST_SECONDS:g}"
-                )
+        check_seconds("--timeout", self.timeout)
+        check_seconds("--time", self.time)
         least, most = BOUNDS[ClientConfig, "syn_retries"]
         if not least <= self.syn_retries <= most:
             raise UserError(f"--syn-retries {self.syn_retries}: {least} to {most} is expected")
@@ -222,6 +221,14 @@ class ClientArguments(Common):
                 checksum=self.checksum, draft_version=self.draft_version, scheduler=self.scheduler
             ),
             paths=self.paths(),
+        )
+
+
+def check_seconds(option: str, seconds: float | None) -> None:
+    """UserError unless it is a time that can be waited for: above 0 and at most a year."""
+    if seconds is not None and not (0 < seconds <= MOST_SECONDS):
+        raise UserError(
+            f"{option} {seconds:g}: a number of seconds above 0 is expected, at most {MOST_SECONDS}"
         )
 
 

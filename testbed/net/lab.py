@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import sys
 import time
 from dataclasses import asdict
@@ -215,7 +216,7 @@ def wires_of(plan: NetPlan, capture: bool) -> list[str]:
 def _set_path() -> None:
     """Programs find `testbed` and `mnexec`, whatever the caller's PATH was."""
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), search_path()])
-    if not any((Path(folder) / "mnexec").is_file() for folder in os.get_exec_path()):
+    if shutil.which("mnexec") is None:  # unlike Path.is_file, it passes over folders that may not be read
         place = Path("/run/testbed-mnexec")  # the lab's own /run
         place.mkdir()
         program = place / "mnexec"

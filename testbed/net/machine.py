@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from functools import lru_cache
 from typing import Literal
 
 from testbed.errors import MachineError
 from testbed.interpreter import child_environment, module, search_path
+from testbed.portable import need_linux
 
 TUN = "/dev/net/tun"
 Way = Literal["root", "user"]
@@ -23,10 +23,7 @@ Way = Literal["root", "user"]
 @lru_cache(maxsize=1)
 def check() -> Way:
     """'root' or 'user' (a user namespace); MachineError where neither can be had."""
-    if sys.platform != "linux":
-        raise MachineError(
-            "a lab needs Linux; here there is the simulator: --net sim, or the Vagrant VM: vagrant up"
-        )
+    need_linux("a lab")
     if not shutil.which("bash", path=search_path()):
         raise MachineError("a lab needs bash: apt-get install bash")
     _check_tun()
@@ -35,6 +32,7 @@ def check() -> Way:
 
 def namespaces() -> Way:
     """Which namespaces this user may have; tried in a process of its own."""
+    need_linux("a lab")
     tried = _try("check")
     way = tried.stdout.strip()
     if way == "root":

@@ -15,10 +15,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from mininet.topo import Topo
-
 from testbed.errors import UserError
 from testbed.link import LinkParams
+from testbed.plan.mininet_topo import Topo
 from testbed.plan.routes import routes_for
 from testbed.plan.shaping import is_shaped, params_from
 from testbed.plan.values import Hop, InterfacePlan, LinkPlan, NetPlan, NodePlan, PathPlan, Role

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import ast
 import os
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
-from mininet.topo import Topo
-
-import testbed
 from testbed.errors import UserError
+from testbed.plan.mininet_topo import Topo
 from testbed.plan.topology_file import run_topology_file
+from testbed.shipped import shipped
 
 _MOST_CHARACTERS = 1 << 20  # of a file whose names are read
 
@@ -80,14 +80,10 @@ def _is_file(file: Path) -> bool:
         return False
 
 
-def _shipped() -> Path:
-    return Path(testbed.__file__).resolve().parent.parent / "topologies"
-
-
 def _files() -> Iterator[Path]:
     """Those beside the package first: a working directory does not change what their names mean."""
     seen: set[Path] = set()
-    for folder in (_shipped(), Path.cwd() / "topologies"):
+    for folder in (shipped("topologies"), Path.cwd() / "topologies"):
         for file in sorted(folder.glob("*.py")):
             if file.resolve() not in seen and _is_file(file):
                 seen.add(file.resolve())
@@ -96,7 +92,7 @@ def _files() -> Iterator[Path]:
 
 def _check_owner(name: str, file: Path) -> None:
     """UserError where root would run, by a mere name, a file that another user has laid there."""
-    if not hasattr(os, "geteuid") or os.geteuid() != 0 or file.parent == _shipped():
+    if not hasattr(os, "geteuid") or os.geteuid() != 0 or file.parent == shipped("topologies"):
         return
     trusted = {0, int(os.environ["SUDO_UID"])} if os.environ.get("SUDO_UID", "").isdecimal() else {0}
     for place in (file, file.parent):
@@ -112,7 +108,7 @@ def _names(file: Path) -> dict[str, str]:
     """Name -> first line of the docstring, read from `topos = {'name': Class}` without running the file.
     Empty where `topos` is made in another way, or the file is not Python."""
     try:
-        with file.open(encoding="utf-8") as source:
+        with tokenize.open(file) as source:  # in the encoding that the file declares, as Python reads it
             text = source.read(_MOST_CHARACTERS + 1)
         if len(text) > _MOST_CHARACTERS:
             return {}

@@ -14,10 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mininet.topo import MultiGraph, Topo
-
 from testbed.errors import UserError
 from testbed.plan.confined import Ended, TookTooLong, confined
+from testbed.plan.mininet_topo import MultiGraph, Topo
 
 MOST_NODES = MOST_LINKS = 1000
 _MOST_DEPTH = 20  # of an option's value
@@ -78,7 +77,7 @@ def _described(file: Path, name: str, params: Mapping[str, object], said: str) -
 def _topos(file: Path) -> dict[str, Maker]:
     space: dict[str, object] = {"__name__": file.stem}
     try:
-        exec(compile(file.read_text(encoding="utf-8"), str(file), "exec"), space)
+        exec(compile(file.read_bytes(), str(file), "exec"), space)
     except TookTooLong:
         raise
     except BaseException as error:  # the user's own code, and it may call sys.exit

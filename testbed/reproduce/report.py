@@ -35,11 +35,19 @@ LEAST = 10  # connections: fewer are looked at one by one
 
 
 def write(slides: Sequence[Slide], steps: Sequence[Step], directory: Path, done: Done, quick: bool) -> Path:
+    """Draw everything and write the page; returns its path."""
+    return write_chapters(slides, steps, directory, done, quick)[0]
+
+
+def write_chapters(
+    slides: Sequence[Slide], steps: Sequence[Step], directory: Path, done: Done, quick: bool
+) -> tuple[Path, list[Chapter]]:
+    """The same; also returns the chapters that the page was made of."""
     whole, samples = material(slides, steps, directory, done)
     commands = {step.key: step.command for step in steps}
     chapters = [_chapter(number, slide, whole, commands, directory) for number, slide in _numbered(slides)]
     introduction = [*INTRODUCTION, *([QUICK] if quick else [])]
-    return write_page(directory / "report.html", TITLE, introduction, chapters, samples)
+    return write_page(directory / "report.html", TITLE, introduction, chapters, samples), chapters
 
 
 def _numbered(slides: Sequence[Slide]) -> list[tuple[int, Slide]]:

@@ -60,8 +60,12 @@ class Results:
         return next(record["settings"] for record in self.records if record["cell"] == cell)
 
 
-def load(directory: Path | str) -> Results:
-    """UserError where there are no results to read."""
+def load(directory: Path | str, *, rows: bool = True) -> Results:
+    """Read an output directory. UserError where there are no results.
+
+    `rows=False` leaves `connections` and `paths` empty, for callers that only need the summary: reading the
+    rows takes longer than all the rest.
+    """
     directory = Path(directory)
     records = [record for _, record in finished_runs(directory)]
     if not records:
@@ -77,7 +81,9 @@ def load(directory: Path | str) -> Results:
     summary = read_csv(directory / SUMMARY)
     if not summarise(0, {}, records[0]["settings"], pd.DataFrame(), ()).keys() <= set(summary.columns):
         summary = write_tables(directory)  # an earlier version wrote them
-    connections, paths = (pd.read_parquet(directory / name) for name in (CONNECTIONS, PATHS))
+    connections, paths = (
+        pd.read_parquet(directory / name) if rows else _empty(name) for name in (CONNECTIONS, PATHS)
+    )
     return Results(directory, connections, summary, environment, records, paths)
 
 

@@ -21,6 +21,7 @@ from typing import Any
 import yaml
 
 from testbed.errors import UserError
+from testbed.shipped import experiment_names
 from testbed.terminal import shorten, shown, unsafe_character
 
 Path_ = tuple[str | int, ...]
@@ -177,8 +178,11 @@ def read(path: Path) -> Document:
         with path.open(encoding="utf-8") as file:
             text = file.read(FOR_USERS.characters + 1)
     except FileNotFoundError:
-        near = ", ".join(str(other) for other in sorted(path.parent.glob("*.yaml"))[:20]) or "none here"
-        raise UserError(f"{path}: no such file; experiments beside it: {near}") from None
+        near = ", ".join(str(other) for other in sorted(path.parent.glob("*.yaml"))[:20]) or "none"
+        names = ", ".join(experiment_names())
+        raise UserError(
+            f"{path}: no such file; experiments in that directory: {near}; by name from anywhere: {names}"
+        ) from None
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read as text: {error}") from None
     return parse(text, str(path))

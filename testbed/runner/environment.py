@@ -6,7 +6,6 @@ experiment once more, so that the file explains the directory by itself.
 
 from __future__ import annotations
 
-import os
 import platform
 import subprocess
 import sys
@@ -14,9 +13,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import testbed
 from testbed.interpreter import child_environment
+from testbed.portable import is_root, usable_cores
 from testbed.runner.experiment import Campaign
+from testbed.shipped import checkout
+from testbed.version import version
 
 PACKAGES = ("mptcp-testbed", "mininet", "pyroute2", "pydantic", "pandas", "scipy", "matplotlib")
 
@@ -33,7 +34,7 @@ def describe(campaign: Campaign, net: str, way: str, jobs: int) -> dict[str, Any
         "packages": {name: version for name in PACKAGES if (version := _version(name))},
         **machine(),
         "jobs": jobs,
-        "root": os.geteuid() == 0,
+        "root": is_root(),
         "command": sys.argv,
         "figures": list(campaign.experiment.figures),
         "experiment": campaign.resolved(),
@@ -46,13 +47,18 @@ def machine() -> dict[str, Any]:
         "kernel": f"{platform.system()} {platform.release()}",
         "system": _system(),
         "cpu": _cpu(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": usable_cores(),
     }
 
 
 def commit() -> str:
-    """The commit that the code stands at; '+' behind it where files differ from it; 'unknown' outside git."""
-    root = Path(testbed.__file__).resolve().parent.parent
+    """The commit that the code stands at; '+' behind it where files differ from it.
+
+    'version 0.1.0' where the package is installed: a repository around it is another project's.
+    """
+    root = checkout()
+    if root is None:
+        return f"version {version()}"
     head = _git(root, "rev-parse", "--short=12", "HEAD")
     if not head:
         return "unknown"
