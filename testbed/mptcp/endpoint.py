@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
-from testbed.mptcp import closing, join, join_cookies
+from testbed.mptcp import closing, half_open_joins, join
 from testbed.mptcp.active_open import active_open
 from testbed.mptcp.addresses import add_endpoint, place_of, plan, set_backup, withdraw
 from testbed.mptcp.capable import find_capable
@@ -28,14 +28,12 @@ from testbed.mptcp.cookie_ack import Fate, connection_from_cookie, recover_isn, 
 from testbed.mptcp.events import Event
 from testbed.mptcp.fallback import RST_MPTCP_ERROR
 from testbed.mptcp.fast_open import door_of, syn_arrived
+from testbed.mptcp.half_open_joins import HalfOpenJoins
 from testbed.mptcp.incoming import segment_arrived, yields_to
-from testbed.mptcp.join_cookies import JoinTable
 from testbed.mptcp.listener import (
     Listener,
     answer_with_cookie,
-    is_silently_ignored,
     open_half,
-    tcb_for_syn,
 )
 from testbed.mptcp.outgoing import next_segment
 from testbed.mptcp.paths import Join, LocalEndpoint
@@ -51,6 +49,10 @@ from testbed.mptcp.tcp.tcb import Tcb
 from testbed.mptcp.wire import ACK, FIN, RST, SYN, MpJoinAck, MpJoinSyn, MpTcpRst, Segment, TooBig
 
 PORT_TRIES = 8
+
+
+def _join_option(segment: Segment) -> MpJoinSyn | None:
+    return next((option for option in segment.options if isinstance(option, MpJoinSyn)), None)
 
 
 class Endpoint:
@@ -74,7 +76,7 @@ class Endpoint:
         self._listeners: dict[int, Listener] = {}
         self._addresses, self._ports = addresses, ports
         self._table = Table()
-        self._joins = JoinTable()
+        self._joins = HalfOpenJoins()
         self._half_open: dict[int, Listener] = {}  # connections in SYN-RECEIVED, by number
         self.peaks = Peaks()
 
@@ -198,26 +200,22 @@ class Endpoint:
         """Take one segment from the network. Never raises, whatever is in it."""
         key = (segment.dst, segment.dport, segment.src, segment.sport)
         found = self._table.find(key)
+        listener = self._listeners.get(segment.dport)
+        if listener is not None and not listener.serves(segment.dst):
+            listener = None
         before = None  # on the same ports, in TIME-WAIT
-        if found is not None and yields_to(found[1], segment):
+        if found is not None and yields_to(found[1], segment) and self._answers_syn(listener, segment):
             before = found[1].tcb
             self._table.remove(*found)
             found = None
         if found is not None:
             self._deliver(*found, now, segment)
             return
-        listener = self._listeners.get(segment.dport)
-        if listener is not None and not listener.serves(segment.dst):
-            listener = None
         if segment.flags & RST:
-            return
-        if segment.flags & (SYN | ACK | FIN) == SYN:
-            self._syn(listener, key, now, segment)
-            if before is not None and (begun := self._table.find(key)) is not None:
-                begun[1].tcb.begin_behind(before)
-        elif listener is None:
-            self._context.answer_reset(segment)
-        elif segment.flags & ACK:
+            self._joins.remove(half_open_joins.key_of(segment))
+        elif segment.flags & (SYN | ACK | FIN) == SYN:
+            self._syn(listener, key, now, segment, before)
+        elif not self._ends_join(key, now, segment):
             self._acknowledgement_for_nobody(listener, key, now, segment)
 
     def packet_too_big(self, now: int, too_big: TooBig) -> None:
@@ -239,61 +237,89 @@ class Endpoint:
         self._touch(conn, now)
         self._table.bury(conn)
 
-    def _syn(self, listener: Listener | None, key: Key, now: int, segment: Segment) -> None:
-        """LISTEN: RFC 9293 §3.10.7.2. A join finds its connection by the token, whatever the port."""
-        joins = next((option for option in segment.options if isinstance(option, MpJoinSyn)), None)
+    def _answers_syn(self, listener: Listener | None, segment: Segment) -> bool:
+        """Whether a SYN for no subflow would be answered by a SYN/ACK."""
+        joins = _join_option(segment)
         if joins is not None:
-            self._join(listener, key, now, segment, joins)
+            return join.refusal(self._joined_by(joins), (segment.dst, segment.dport)) is None
+        return listener is not None and listener.takes(find_capable(segment.options))
+
+    def _syn(
+        self, listener: Listener | None, key: Key, now: int, segment: Segment, before: Tcb | None
+    ) -> None:
+        """LISTEN: RFC 9293 §3.10.7.2. A join finds its connection by the token, whatever the port. `before`:
+        a subflow in TIME-WAIT that had these ports."""
+        joins = _join_option(segment)
+        if joins is not None:
+            self._join(listener, now, segment, joins, before)
             return
         if listener is None:
             self._context.answer_reset(segment)
             return
-        if is_silently_ignored(find_capable(segment.options), listener.config):
+        if not listener.takes(find_capable(segment.options)):
+            if listener.is_full:
+                self._context.count("ListenOverflows")
             return
         if listener.wants_cookie():
             self._context.outbox.append(answer_with_cookie(listener, self._context, now, segment))
-        elif listener.half_open < listener.config.backlog:
-            conn = open_half(listener, self._context, self._table.next_number(), now, segment)
-            self._begin_half_open(listener, conn)
-            syn_arrived(conn, listener, now, segment)
-            self._add(key, conn, conn.first)
-            self._touch(conn, now)
-        else:
-            self._context.count("ListenOverflows")
+            return
+        conn = open_half(listener, self._context, self._table.next_number(), now, segment)
+        if before is not None:
+            conn.first.tcb.begin_behind(before)
+        self._begin_half_open(listener, conn)
+        syn_arrived(conn, listener, now, segment)
+        self._add(key, conn, conn.first)
+        self._touch(conn, now)
+
+    def _joined_by(self, option: MpJoinSyn) -> Connection | None:
+        return self._table.by_number.get(self._context.tokens.get(option.token, 0))
 
     def _join(
-        self, listener: Listener | None, key: Key, now: int, segment: Segment, option: MpJoinSyn
+        self, listener: Listener | None, now: int, segment: Segment, option: MpJoinSyn, before: Tcb | None
     ) -> None:
         context = self._context
-        conn = self._table.by_number.get(context.tokens.get(option.token, 0))
+        conn = self._joined_by(option)
         code = join.refusal(conn, (segment.dst, segment.dport))
         join.count_syn(context, conn, option, segment.dport, refused=code is not None)
         if conn is None or code is not None:
             context.answer_reset(segment, join.reset_options(conn, code or RST_MPTCP_ERROR))
             return
         here = place_of(conn, self._addresses, segment.dst, segment.dport)
-        if listener is not None and listener.wants_cookie():
-            context.outbox.append(
-                join_cookies.answer(self._joins, listener, context, conn, option, here, now, segment)
-            )
-            return
-        tcb = tcb_for_syn(conn.config, self._jar, now, segment)
-        self._add(key, conn, join.accept(conn, tcb, option, here, context.random(4)))
-        self._touch(conn, now)
+        cookie = listener is not None and listener.wants_cookie()
+        context.outbox.append(
+            half_open_joins.answer(self._joins, conn, self._jar, now, segment, option, here, before, cookie)
+        )
 
-    def _acknowledgement_for_nobody(self, listener: Listener, key: Key, now: int, segment: Segment) -> None:
+    def _ends_join(self, key: Key, now: int, segment: Segment) -> bool:
+        """A segment for no subflow may open one whose SYN was answered before."""
+        if segment.flags & (SYN | ACK) != ACK or not len(self._joins):
+            return False
+        waiting = half_open_joins.opened_by(self._joins, self._jar, now, segment)
+        if waiting is None:
+            return False
+        conn = self._table.by_number.get(waiting.connection)
+        code = join.refusal(conn)
+        if conn is None or code is not None:
+            self._context.answer_reset(segment, join.reset_options(conn, code or RST_MPTCP_ERROR))
+            return True
+        if waiting.cookie:
+            self._context.count("SyncookiesRecv")
+        sub = half_open_joins.subflow_of(conn, waiting)
+        self._add(key, conn, sub)
+        self._deliver(conn, sub, now, segment)
+        return True
+
+    def _acknowledgement_for_nobody(
+        self, listener: Listener | None, key: Key, now: int, segment: Segment
+    ) -> None:
         context = self._context
-        if not listener.tries_cookies(now) or segment.flags & SYN:
-            context.answer_reset(segment)
-            return
         if any(isinstance(option, MpJoinAck) for option in segment.options):
-            joined = join_cookies.take_back(self._joins, listener, now, segment, self._table.by_number)
-            if joined is None:
-                context.answer_reset(segment, (MpTcpRst(RST_MPTCP_ERROR),))
-            else:
-                context.count("SyncookiesRecv")
-                self._add(key, *joined)
-                self._deliver(*joined, now, segment)
+            context.answer_reset(segment, (MpTcpRst(RST_MPTCP_ERROR),))
+            return
+        if listener is not None and not segment.flags & ACK:
+            return
+        if listener is None or not listener.tries_cookies(now) or segment.flags & SYN:
+            context.answer_reset(segment)
             return
         conn = connection_from_cookie(listener, context, self._table.next_number, now, segment)
         if conn is not None:
@@ -379,6 +405,8 @@ class Endpoint:
 
     def _touch(self, conn: Connection, now: int) -> None:
         """It may have something to send, another deadline, or its handshake behind it."""
+        if conn.finished:
+            self._joins.forget(conn.number)
         if conn.number in self._half_open and conn.first.tcb.state is not State.SYN_RECEIVED:
             listener = self._half_open.pop(conn.number)
             listener.half_open -= 1

@@ -65,7 +65,7 @@ def _of_subflow(conn: Connection, sub: Subflow, now: int) -> Segment | None:
     if sub.reset_options is not None:
         return _reset(conn, sub)
     if tcb.syn_due:
-        return _syn(conn, sub, now)
+        return syn_segment(conn, sub, now)
     if tcb.state not in SYNCHRONIZED and not tcb.may_send_data:
         return None
     if tcb.state is State.TIME_WAIT:
@@ -266,7 +266,8 @@ def _timestamps(sub: Subflow, now: int) -> list[Option]:
     return [Timestamps(tcb.timestamp(now), tcb.ts_recent)] if tcb.ts_on else []
 
 
-def _syn(conn: Connection, sub: Subflow, now: int) -> Segment:
+def syn_segment(conn: Connection, sub: Subflow, now: int) -> Segment:
+    """Our SYN or SYN/ACK, booked as sent."""
     tcb = sub.tcb
     window = tcb.config.syn_window
     tcb.rcv_adv = max(tcb.rcv_adv, 1 + window)
