@@ -184,7 +184,12 @@ class Connection:
         self.remote_token, idsn = token_and_idsn(key, self.speech.sha256)
         self.remote_idsn = idsn + 1 - self.receiver.first
 
-    # -- the application's verbs ----------------------------------------------------------------------
+    # -- the application's events and verbs -----------------------------------------------------------
+
+    def tell(self, event: events.Event) -> None:
+        """Pass an event to the application: not before it knows the connection, and nothing after Closed."""
+        if self.told and not self.finished:
+            self.context.events.append(event)
 
     def send(self, data: bytes) -> int:
         if self.sender.fin_queued or self.finished:
@@ -245,7 +250,7 @@ class Connection:
         where = f"{sub.index} {'by us' if sub.initiated else 'by the peer'}"
         self.context.trace(now, self.number, "subflow", where)
         opened = events.SubflowOpened(self.number, sub.index, sub.tcb.local, sub.tcb.remote, sub.backup)
-        self.context.events.append(opened)
+        self.tell(opened)
 
     def reset_subflow(self, now: int, sub: Subflow, reason: Reason, options: tuple[Option, ...] = ()) -> None:
         """Send a RST on this subflow and go on with the others, if there are any."""
@@ -290,7 +295,7 @@ class Connection:
         if sub.index:
             self.context.trace(now, self.number, "subflow closed", f"{sub.index}: {reason.value}")
             if sub.opened:
-                self.context.events.append(events.SubflowClosed(self.number, sub.index, reason))
+                self.tell(events.SubflowClosed(self.number, sub.index, reason))
 
     def closed_by_peer(self, now: int, sub: Subflow) -> None:
         """A RST with MP_FASTCLOSE ends all subflows (RFC 8684 §3.5)."""
@@ -348,11 +353,10 @@ class Connection:
         if self.finished:
             return
         self.report = self.describe(verdict, reason)
+        self.tell(events.Closed(self.number, clean, verdict, reason))
         self.finished = True
         self.data_fin_at = self.linger_at = self.data_rto_at = None
         self.context.trace(now, self.number, "closed", f"{verdict.value}: {reason.value}")
-        if self.told:
-            self.context.events.append(events.Closed(self.number, clean, verdict, reason))
         if self.local_token is not None:
             self.context.tokens.pop(self.local_token, None)
         for sub in self.subflows:

@@ -37,6 +37,7 @@ from testbed.mptcp.listener import (
 )
 from testbed.mptcp.outgoing import next_segment
 from testbed.mptcp.paths import Join, LocalEndpoint
+from testbed.mptcp.paths.endpoints import LAST_ID
 from testbed.mptcp.profiles import own
 from testbed.mptcp.reasons import Reason
 from testbed.mptcp.report import ConnectionReport, Peaks
@@ -80,7 +81,7 @@ class Endpoint:
         self._half_open: dict[int, Listener] = {}  # connections in SYN-RECEIVED, by number
         self.peaks = Peaks()
 
-    # -- the application's side -----------------------------------------------------------------------
+    # -- the application's side: each verb is harmless on a connection that has ended ------------------
 
     @property
     def counters(self) -> Counter[str]:
@@ -122,16 +123,26 @@ class Endpoint:
         self._touch(conn, now)
         return conn.number
 
+    def _open(self, connection: int) -> Connection | None:
+        """The connection, unless it is unknown, forgotten or has ended: then a verb does nothing."""
+        conn = self._table.by_number.get(connection)
+        return None if conn is None or conn.finished else conn
+
     def send(self, now: int, connection: int, data: bytes) -> int:
-        """Queue bytes; how many were taken. SpaceFreed follows when fewer than offered."""
-        conn = self._table.by_number[connection]
+        """Queue bytes; how many were taken. SpaceFreed follows when fewer than offered. 0 after the end."""
+        conn = self._open(connection)
+        if conn is None:
+            return 0
         count = conn.send(data)
         self._touch(conn, now)
         return count
 
     def receive(self, now: int, connection: int, most: int = 1 << 30) -> bytes:
-        """What has arrived in order, at most `most` bytes; b"" when there is nothing now."""
-        conn = self._table.by_number[connection]
+        """What has arrived in order, at most `most` bytes; b"" when there is nothing now. What came before
+        Closed can still be read behind it, until `forget`."""
+        conn = self._table.by_number.get(connection)
+        if conn is None or most <= 0:
+            return b""
         data = conn.receive(most)
         if any(sub.tcb.ack_now for sub in conn.subflows):
             self._touch(conn, now)
@@ -139,20 +150,26 @@ class Endpoint:
 
     def close(self, now: int, connection: int) -> None:
         """No more to send: DATA_FIN or FIN behind what is queued. Receiving goes on."""
-        conn = self._table.by_number[connection]
+        conn = self._open(connection)
+        if conn is None:
+            return
         conn.close()
         closing.advance(conn, now)
         self._touch(conn, now)
 
     def abort(self, now: int, connection: int, reason: Reason = Reason.ABORTED) -> None:
         """Reset the connection at once."""
-        conn = self._table.by_number[connection]
+        conn = self._open(connection)
+        if conn is None:
+            return
         closing.abort(conn, now, reason)
         self._touch(conn, now)
 
     def set_backup(self, now: int, connection: int, subflow: int, backup: bool) -> None:
         """Ask the peer (MP_PRIO) to use a subflow only when no other works, or to use it again."""
-        conn = self._table.by_number[connection]
+        conn = self._open(connection)
+        if conn is None:
+            return
         for sub in conn.subflows:
             if sub.index == subflow and sub.established:
                 set_backup(conn, sub, backup)
@@ -161,7 +178,9 @@ class Endpoint:
     def close_subflow(self, now: int, connection: int, subflow: int) -> None:
         """Close one subflow by a FIN behind what it carries; the connection goes on. While a fallback would
         make that FIN the end of the stream, it waits; with checksums, for another subflow."""
-        conn = self._table.by_number[connection]
+        conn = self._open(connection)
+        if conn is None:
+            return
         for sub in conn.subflows:
             if sub.index == subflow and sub.established:
                 closing.retire(conn, sub)
@@ -169,14 +188,20 @@ class Endpoint:
 
     def remove_address(self, now: int, connection: int, address_id: int) -> None:
         """An address of ours is gone: REMOVE_ADDR, and the end of its subflows."""
-        conn = self._table.by_number[connection]
+        conn = self._open(connection)
+        if conn is None:
+            return
+        if not 0 <= address_id <= LAST_ID:
+            return
         withdraw(conn, now, (address_id,))
         self._touch(conn, now)
 
     def add_endpoint(self, now: int, connection: int, endpoint: LocalEndpoint) -> None:
         """An address of ours is new, or back: what its words ask for is tried (again). Where the last
         subflow is gone, a new one still saves the connection (break-before-make)."""
-        conn = self._table.by_number[connection]
+        conn = self._open(connection)
+        if conn is None:
+            return
         add_endpoint(conn, endpoint, self._addresses)
         self._plan(conn, now)
         self._touch(conn, now)
@@ -187,8 +212,11 @@ class Endpoint:
         return tuple(self._table.by_number)
 
     def describe(self, connection: int) -> ConnectionReport:
-        """Also after Closed, until `forget`."""
-        return self._table.by_number[connection].describe()
+        """Also after Closed, until `forget`; KeyError for a number that is unknown or forgotten."""
+        conn = self._table.by_number.get(connection)
+        if conn is None:
+            raise KeyError(f"connection {connection} is unknown or was forgotten")
+        return conn.describe()
 
     def forget(self, connection: int) -> None:
         """Drop the report of a closed connection; TIME-WAIT goes on without it."""

@@ -167,10 +167,10 @@ def _established(
         sub.answers_synack = True
         if conn.mode is Mode.NEGOTIATING:
             negotiating.synack_arrived(conn, now, signals.capable)
-        conn.context.events.append(events.Connected(conn.number))
+        conn.tell(events.Connected(conn.number))
     elif not conn.told:
         conn.told = True
-        conn.context.events.append(events.Accepted(conn.number, conn.local, conn.remote))
+        conn.tell(events.Accepted(conn.number, conn.local, conn.remote))
 
 
 def _crossed(conn: Connection, sub: Subflow, now: int) -> None:
@@ -227,7 +227,7 @@ def take_in_order(conn: Connection, sub: Subflow, now: int, arrival: Arrival) ->
         sub.tcb.ack_now = True
     if conn.receiver.take_fin():
         sub.tcb.ack_now = True
-        conn.context.events.append(events.PeerFinished(conn.number))
+        conn.tell(events.PeerFinished(conn.number))
     if arrival.fin:
         _fin_arrived(conn, sub, now)
 
@@ -238,7 +238,7 @@ def _fin_arrived(conn: Connection, sub: Subflow, now: int) -> None:
     if conn.mode is Mode.TCP and not conn.receiver.fin_taken:
         conn.receiver.fin = conn.receiver.next
         conn.receiver.take_fin()
-        conn.context.events.append(events.PeerFinished(conn.number))
+        conn.tell(events.PeerFinished(conn.number))
     elif conn.mode is Mode.MPTCP and conn.receiver.fin is None and sub.alive:
         if any(other.may_carry for other in conn.subflows if other is not sub):
             closing.retire(conn, sub)  # the peer gives up this subflow alone

@@ -28,7 +28,7 @@ def deliver_at_once(conn: Connection, sub: Subflow, data: bytes) -> bool:
     at = mapping.data_at(pending.start)
     pending.start = pending.end = pending.start + len(data)
     if _take(conn, at, data):
-        conn.context.events.append(events.DataArrived(conn.number))
+        conn.tell(events.DataArrived(conn.number))
     sub.receive_mappings.forget(pending.start)
     return True
 
@@ -61,7 +61,7 @@ def deliver(conn: Connection, sub: Subflow, now: int) -> None:
         fresh += _pass_up(conn, sub, mapping.data_at(pending.start), min(have, left))
         sub.receive_mappings.forget(pending.start)
     if fresh:
-        conn.context.events.append(events.DataArrived(conn.number))
+        conn.tell(events.DataArrived(conn.number))
 
 
 def _without_mapping(conn: Connection, sub: Subflow, now: int) -> bool:
