@@ -34,7 +34,7 @@ class RttEstimator:
 
     @property
     def rto(self) -> int:
-        return min(self._base << self._backoff, self._max)
+        return max(min(self._base << self._backoff, self._max), 1)
 
     @property
     def backoff(self) -> int:
@@ -56,7 +56,9 @@ class RttEstimator:
             self.observe(rtt)
 
     def observe(self, rtt: int) -> None:
-        """An ACK has come this long after the newest range that it reports had left."""
+        """An ACK has come this long after the newest range that it reports had left. Within one tick of the
+        clock that is 1 ns: controllers and schedulers divide by a round-trip time."""
+        rtt = max(rtt, 1)
         self.latest = rtt
         if self.min_rtt is None or rtt < self.min_rtt:
             self.min_rtt = rtt
