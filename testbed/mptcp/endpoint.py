@@ -14,6 +14,7 @@ Read first: RFC 9293 §3.10.7.1-2 (CLOSED and LISTEN), RFC 8684 §3.1.
 
 from __future__ import annotations
 
+import ipaddress
 from collections import Counter
 from collections.abc import Callable
 
@@ -35,6 +36,7 @@ from testbed.mptcp.listener import (
     answer_with_cookie,
     open_half,
 )
+from testbed.mptcp.martian import can_talk
 from testbed.mptcp.outgoing import next_segment
 from testbed.mptcp.paths import Join, LocalEndpoint
 from testbed.mptcp.paths.endpoints import LAST_ID
@@ -110,9 +112,13 @@ class Endpoint:
         *,
         only_cookie: bool = False,
     ) -> int:
-        """Start a connection; its number. Raises ValueError when the four-tuple is in use. `only_cookie`:
-        it is reset as soon as it has a Fast Open cookie for the next one; Closed follows in any case."""
+        """Start a connection; its number. Raises ValueError when the four-tuple is in use, or no host can
+        have these addresses (RFC 9293 §3.9.2.3). `only_cookie`: it is reset as soon as it has a Fast Open
+        cookie for the next one; Closed follows in any case."""
         own(config.profile)
+        if not can_talk(local[0], remote[0]):
+            here, there = (ipaddress.ip_address(one[0]) for one in (local, remote))
+            raise ValueError(f"no TCP connection is possible between {here} and {there}")
         key = (local[0], local[1], remote[0], remote[1])
         if self._table.find(key) is not None:
             raise ValueError(f"ports {local[1]} -> {remote[1]} are in use between these addresses")
@@ -239,7 +245,9 @@ class Endpoint:
         if found is not None:
             self._deliver(*found, now, segment)
             return
-        if segment.flags & RST:
+        if not can_talk(segment.dst, segment.src) or key[:2] == key[2:]:
+            self._context.count("InAddrErrors")
+        elif segment.flags & RST:
             self._joins.remove(half_open_joins.key_of(segment))
         elif segment.flags & (SYN | ACK | FIN) == SYN:
             self._syn(listener, key, now, segment, before)
@@ -256,7 +264,7 @@ class Endpoint:
         if not tcb.snd_una <= tcb.ack_offset(too_big.seq) < tcb.snd_nxt:
             self._context.count("OutOfWindowIcmps")
             return
-        tcb.path_mtu_lowered(too_big.mtu)
+        tcb.path_mtu_lowered(too_big.mtu, now)
         self._touch(conn, now)
 
     def _deliver(self, conn: Connection, sub: Subflow, now: int, segment: Segment) -> None:

@@ -63,6 +63,8 @@ def segment_arrives(tcb: Tcb, now: int, segment: Segment, counts_as_duplicate: b
     ):
         return arrival
     arrival.accepted = True
+    if tcb.mtu_at is not None:
+        tcb.path_mtu_recovers(now)
     _text_and_fin(tcb, now, segment, arrival)
     return arrival
 
