@@ -65,7 +65,7 @@ def on_syn(
     payload = b""
     if attempt.room and not opening.cookie_only:
         payload = conn.sender.buffer.read(1, min(attempt.room, conn.sender.unmapped))
-    opening.carried = tcb.syn_data = len(payload)
+    opening.carried = tcb.syn_data_sent = len(payload)
     return (*options, attempt.option), payload
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from testbed.mptcp import addresses, closing, events, fast_open, join, negotiating
+from testbed.mptcp.capable import judge_synack
 from testbed.mptcp.connection import Connection, Mode
 from testbed.mptcp.dss import take_acknowledgement, take_dss
 from testbed.mptcp.fallback import Observation
@@ -86,7 +87,8 @@ def segment_arrived(conn: Connection, sub: Subflow, now: int, segment: Segment) 
     signals = Signals.of(segment)
     tcb = sub.tcb
     tcb.crowded = sub.receive_mappings.full
-    arrival = segment_arrives(tcb, now, segment, not _is_signal(conn, signals))
+    takes_text = tcb.state is not State.SYN_SENT or _takes_text(conn, sub, signals)
+    arrival = segment_arrives(tcb, now, segment, not _is_signal(conn, signals), takes_text)
     if arrival.reset:
         _reset_by_peer(conn, sub, now, signals)
         return
@@ -129,6 +131,14 @@ def _is_signal(conn: Connection, signals: Signals) -> bool:
         return True
     dss = signals.dss
     return dss is not None and (dss.dsn is not None or not conn.confirmed)
+
+
+def _takes_text(conn: Connection, sub: Subflow, signals: Signals) -> bool:
+    """Whether data of this SYN/ACK counts (RFC 9293 §3.10.7.3). In Multipath TCP it has no mapping: it stays
+    unacknowledged, and the peer sends it again with one."""
+    if conn.mode is Mode.TCP or sub.join is not None:
+        return sub.join is None
+    return judge_synack(signals.capable, conn.speech, conn.mptcp, sub.plain_syn) is not None
 
 
 def _reset_by_peer(conn: Connection, sub: Subflow, now: int, signals: Signals) -> None:

@@ -103,6 +103,7 @@ class Tcb:
         "state",
         "syn_count",
         "syn_data",
+        "syn_data_sent",
         "syn_due",
         "tail",
         "time_wait_at",
@@ -179,7 +180,8 @@ class Tcb:
         self.time_wait_at: int | None = None
         self.syn_count = 0
         self.syn_due = False  # a SYN or SYN/ACK is to be sent
-        self.syn_data = 0  # bytes of data that our SYN carried, or that we took from the peer's (RFC 7413)
+        self.syn_data = 0  # bytes of data that we took from the peer's SYN (RFC 7413)
+        self.syn_data_sent = 0  # bytes of data that our SYN carried, as long as its ACK is awaited
         self.fast_open = False  # the peer's SYN brought a good cookie
         self.early = False  # so data may be sent before the handshake is over
         self.lost_syn = False
