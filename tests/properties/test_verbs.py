@@ -118,11 +118,12 @@ def test_nothing_raises_and_closed_is_the_last_event(
     pair.connect()
     for word, name, number, choice in script:
         act(pair, pair.client if name == "client" else pair.server, word, number, choice)
-    for side in (pair.client, pair.server):
-        for connection in list(side.endpoint.connections):
-            side.endpoint.abort(pair.now, connection)
-        pair.settle(side)
-    pair.run(until=pair.now + 900 * SECOND)
+    for _ in range(2):  # what was on its way may open one more: a copy of a third ACK brings back its cookie
+        for side in (pair.client, pair.server):
+            for connection in list(side.endpoint.connections):
+                side.endpoint.abort(pair.now, connection)
+            pair.settle(side)
+        pair.run(until=pair.now + 900 * SECOND)
     for side in (pair.client, pair.server):
         for connection in side.connections:
             kinds = [type(event) for _, event in side.events if event.connection == connection]
