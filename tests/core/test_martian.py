@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from testbed.drive.addresses import check_ends
+from testbed.errors import UserError
 from testbed.mptcp.config import ClientConfig, ServerConfig, SynCookies
 from testbed.mptcp.endpoint import Endpoint
 from testbed.mptcp.martian import can_talk
@@ -122,3 +124,14 @@ def test_an_answer_goes_between_hosts_only(
         assert can_talk(answer.src, answer.dst)
         assert not ipaddress.ip_address(answer.dst).is_multicast
         assert not ipaddress.ip_address(answer.dst).is_unspecified
+
+
+@pytest.mark.parametrize(("one", "other"), MARTIAN)
+def test_the_command_line_says_so(one: str, other: str) -> None:
+    with pytest.raises(UserError, match=f"no TCP connection is possible from {one} to {other}"):
+        check_ends(one, other)
+
+
+@pytest.mark.parametrize(("one", "other"), FINE)
+def test_and_takes_hosts(one: str, other: str) -> None:
+    check_ends(one, other)
