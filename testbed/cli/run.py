@@ -45,6 +45,10 @@ def run(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Run everything again; old results are moved aside.")
     ] = False,
+    reuse_old: Annotated[
+        bool,
+        typer.Option("--reuse-old", help="Count finished runs that another version of the code made."),
+    ] = False,
 ) -> None:
     """Run an experiment: what is missing of it, in parallel, then its tables, figures and report."""
     from testbed.cli.show import calibration_text, matrix_table, summary_table, warning_lines
@@ -60,7 +64,14 @@ def run(
     try:
         with _progress() as watch:
             finished = run_campaign(
-                campaign, net=way.net, way=way.words, out=out, jobs=jobs, fresh=fresh, watch=watch
+                campaign,
+                net=way.net,
+                way=way.words,
+                out=out,
+                jobs=jobs,
+                fresh=fresh,
+                watch=watch,
+                reuse_old=reuse_old,
             )
     except KeyboardInterrupt:
         print("interrupted; the same command goes on at the first missing run", file=sys.stderr)

@@ -22,7 +22,7 @@ import pandas as pd
 
 from testbed.errors import UserError
 from testbed.mptcp.reasons import Verdict
-from testbed.records import RECORD, finished_runs, read_rows, write_atomically
+from testbed.records import RECORD, RUNS, finished_runs, read_rows, write_atomically
 from testbed.results.expected import closed_form
 from testbed.results.held import held_of
 from testbed.results.join import connection, pairs
@@ -86,7 +86,10 @@ def _behind(directory: Path) -> bool:
     if not all(table.exists() for table in tables):
         return True
     written = min(table.stat().st_mtime_ns for table in tables)
-    return any((path / RECORD).stat().st_mtime_ns > written for path, _ in finished_runs(directory))
+    newer = [path / RECORD for path, _ in finished_runs(directory)]
+    if (directory / RUNS).exists():
+        newer.append(directory / RUNS)
+    return any(file.stat().st_mtime_ns > written for file in newer)
 
 
 def write_tables(directory: Path) -> pd.DataFrame:

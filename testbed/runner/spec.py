@@ -193,6 +193,7 @@ class Experiment(Cell):
     cases: dict[str, dict[str, Any]] = {}
     vary: dict[str, list[Any]] = {}
     repeats: Annotated[StrictInt, Field(ge=1)] = 1
+    blocks: Annotated[StrictInt, Field(ge=1)] = 3  # runs of a lab that share each cell's connections
     seed: Annotated[StrictInt, Field(ge=0)] = 1
     figures: Annotated[tuple[str, ...], BeforeValidator(_words)] = ()
     net: Literal["sim", "mininet"] | None = None
