@@ -20,7 +20,7 @@ def results(
     ] = False,
 ) -> None:
     """The rates of every cell with their 95 % intervals, or the rows behind them."""
-    from testbed.cli.show import summary_table
+    from testbed.cli.show import note_lines, summary_table
     from testbed.results import load
 
     loaded = load(directory)
@@ -30,6 +30,8 @@ def results(
         (loaded.paths if paths else loaded.connections).to_csv(sys.stdout, index=False)
     else:
         print(summary_table(loaded))
+        for line in note_lines(loaded):
+            print(line, file=sys.stderr)
 
 
 def report(

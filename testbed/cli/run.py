@@ -51,7 +51,7 @@ def run(
     ] = False,
 ) -> None:
     """Run an experiment: what is missing of it, in parallel, then its tables, figures and report."""
-    from testbed.cli.show import calibration_text, matrix_table, summary_table, warning_lines
+    from testbed.cli.show import calibration_text, matrix_table, note_lines, summary_table
     from testbed.figures import demands
     from testbed.results import matrix
     from testbed.runner import choose_way, conclude, load_experiment, run_campaign
@@ -84,8 +84,8 @@ def run(
         conclusion = conclude(finished.directory, campaign.experiment.figures)
         cases = matrix(conclusion.results)
         print(matrix_table(cases) if cases else summary_table(conclusion.results))
-        for warning in warning_lines(conclusion.results):
-            print(warning, file=sys.stderr)
+        for line in note_lines(conclusion.results):
+            print(line, file=sys.stderr)
         for figure in conclusion.figures:
             print(f"figure   {figure}")
         if conclusion.report:
