@@ -59,6 +59,8 @@ UNITS: dict[tuple[type, str], Any] = {
     (PathsConfig, "endpoints"): Endpoints,
     (PathsConfig, "limits"): PathLimits,
     **{(Fidelity, name): Duration for name in ("wire_lateness_p99", "timer_lateness_p99", "rtt_error")},
+    **{(Fidelity, name): Duration for name in ("late_p50", "late_p99")},
+    **{(Fidelity, name): Percent for name in ("late_p50_rtt", "late_p99_rtt")},
     **{(Fidelity, name): Percent for name in ("wire_cpu", "host_cpu", "rate_error")},
 }
 
