@@ -52,6 +52,7 @@ class KernelLoop:
     def start(self) -> None:
         self._host.start(self.now())
         self._host.poll_transmit(self.now())
+        self.reads.woke()  # what was waited before concerns no frame
 
     def run(self, until: Callable[[], bool], deadline: int | None = None) -> None:
         while not until() and not self._stop.requested:

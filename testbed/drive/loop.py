@@ -104,6 +104,7 @@ class Loop:
         now = self.now()
         self._host.start(now)
         self._transmit(now)
+        self._reads.woke()  # what was waited before concerns no frame
 
     def flush(self) -> None:
         """Sends what the host has to send now; it acted outside of a turn."""

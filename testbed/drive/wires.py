@@ -117,6 +117,7 @@ class Wires:
             with contextlib.suppress(PermissionError):  # a file or /dev/null: only a signal ends us
                 epoll.register(end, select.EPOLLIN | select.EPOLLHUP)
         heap = self._heap
+        self._reads.woke()  # what was waited before concerns no frame
         try:
             while not self._stop.requested:
                 timer.arm(heap[0][0] if heap else None)
