@@ -54,9 +54,10 @@ class LatenessMeter:
 
 
 class ReadMeter:
-    """How long frames waited for a CPU to read them: `woke` once before the first sleep and after each
-    wake-up, then `read` with the number of frames. Use in the thread that reads, and `close` at its end. Without figures where the kernel
-    does not count."""
+    """How long frames waited for a CPU to read them. Call `woke` before the first sleep and after each wake,
+    then `read` with the number of frames, all in the thread that reads; `close` at its end. Without figures
+    where the kernel does not count.
+    """
 
     def __init__(self, path: str = "/proc/thread-self/schedstat") -> None:
         self._lateness = LatenessMeter()
