@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from testbed.errors import UserError
-from testbed.mptcp.reasons import Verdict
+from testbed.mptcp.reasons import ENDPOINT_VERDICTS
 from testbed.records import RECORD, finished_runs, read_rows, write_atomically
 from testbed.results.expected import closed_form
 from testbed.results.held import held_of
@@ -148,7 +148,7 @@ def summarise(
     total = len(frame)
     counts = Counter(frame["verdict"]) if total else Counter[str]()
     row: dict[str, Any] = {"cell": cell, **factors, "connections": total}
-    for verdict in Verdict:
+    for verdict in ENDPOINT_VERDICTS:
         row.update(_rate(verdict.value, counts[verdict.value], total))
     said = closed_form(settings)
     for name in ("fallback", "reset", "hang"):  # NaN where there is no closed form
