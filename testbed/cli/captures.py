@@ -6,6 +6,8 @@ import gc
 import json
 import sys
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -40,22 +42,32 @@ def trace(
     from testbed.cli.show import counted, table
     from testbed.trace import connections, to_json
 
-    capture = _read(files)
-    found = connections(capture.packets, draft_version)
-    if as_json:
-        for each in found:
-            print(json.dumps(to_json(each, capture)))
+    with _read(files) as capture:
+        found = connections(capture.packets, draft_version)
+        if as_json:
+            for each in found:
+                print(json.dumps(to_json(each, capture)))
+            _left_out(capture)
+            return
+        if not found:
+            _nothing(capture)
+            return
+        head = [
+            "client",
+            "server",
+            "profile",
+            "verdict",
+            "reason",
+            "subflows",
+            "bytes up",
+            "down",
+            "closed by",
+        ]
+        print(table(head, [_row(each) for each in found], left=5))
+        verdicts = Counter(each.verdict.value for each in found)
+        words = ", ".join(f"{count} {word}" for word, count in verdicts.items())
+        print(f"{counted(len(found), 'connection')}: {words}")
         _left_out(capture)
-        return
-    if not found:
-        _nothing(capture)
-        return
-    head = ["client", "server", "profile", "verdict", "reason", "subflows", "bytes up", "down", "closed by"]
-    print(table(head, [_row(each) for each in found], left=5))
-    verdicts = Counter(each.verdict.value for each in found)
-    words = ", ".join(f"{count} {word}" for word, count in verdicts.items())
-    print(f"{counted(len(found), 'connection')}: {words}")
-    _left_out(capture)
 
 
 def ladder(
@@ -83,42 +95,46 @@ def ladder(
     from testbed.trace import connections, ladder_svg
     from testbed.trace import ladder as draw
 
-    capture = _read(files)
-    found = connections(capture.packets, draft_version)
-    if not found and connection is None:
+    with _read(files) as capture:
+        found = connections(capture.packets, draft_version)
+        if not found and connection is None:
+            if svg is not None:
+                raise UserError(f"{files[0]}: no TCP connection in this capture, hence nothing to draw")
+            _nothing(capture)
+            return
+        if connection is not None and not 1 <= connection <= len(found):
+            there = f"expected 1 to {len(found)}" if found else "there is none"
+            raise UserError(f"{files[0]}: connection {connection}: {there}")
+        shown = found if connection is not None or most == 0 else found[:MOST_CONNECTIONS]
+        bound = None if most == 0 else max(2, most)
         if svg is not None:
-            raise UserError(f"{files[0]}: no TCP connection in this capture, hence nothing to draw")
-        _nothing(capture)
-        return
-    if connection is not None and not 1 <= connection <= len(found):
-        there = f"expected 1 to {len(found)}" if found else "there is none"
-        raise UserError(f"{files[0]}: connection {connection}: {there}")
-    shown = found if connection is not None or most == 0 else found[:MOST_CONNECTIONS]
-    bound = None if most == 0 else max(2, most)
-    if svg is not None:
-        picture = ladder_svg(shown, width=width or 860, most=bound, connection=connection)
-        try:
-            svg.write_text(picture, encoding="utf-8")
-        except OSError as error:
-            raise UserError(f"--svg {svg}: cannot be written: {error.strerror}") from error
-        print(svg)
-    else:
-        print(draw(shown, width=width or 110, most=bound, connection=connection))
-    if len(shown) < len(found):
-        print(
-            f"{len(found) - len(shown)} of {len(found)} connections are not shown: "
-            "name one by --connection, or show all by --most 0",
-            file=sys.stderr,
-        )
-    _left_out(capture)
+            picture = ladder_svg(shown, width=width or 860, most=bound, connection=connection)
+            try:
+                svg.write_text(picture, encoding="utf-8")
+            except OSError as error:
+                raise UserError(f"--svg {svg}: cannot be written: {error.strerror}") from error
+            print(svg)
+        else:
+            print(draw(shown, width=width or 110, most=bound, connection=connection))
+        if len(shown) < len(found):
+            print(
+                f"{len(found) - len(shown)} of {len(found)} connections are not shown: "
+                "name one by --connection, or show all by --most 0",
+                file=sys.stderr,
+            )
+        _left_out(capture)
 
 
-def _read(files: list[Path]) -> Capture:
+@contextmanager
+def _read(files: list[Path]) -> Iterator[Capture]:
+    """Millions of packets hold no reference cycles, and the search for some takes a third of the time."""
     from testbed.trace import read_capture
 
-    # Millions of packets hold no reference cycles: to look for some takes a third of the time.
     gc.disable()
-    return read_capture(*files)
+    try:
+        yield read_capture(*files)
+    finally:
+        gc.enable()
 
 
 def _row(each: Connection) -> list[str]:

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from sys import intern
 from typing import TypeVar
 
 from testbed.capture import DROPPED
@@ -158,7 +159,7 @@ def _packet(frame: Frame, addresses: dict[Address, Address], prefix: str) -> tup
         if comment.startswith(DROPPED):
             cause = comment[len(DROPPED) :]
             break
-    place = prefix + interface + sighting(link_type, data)
+    place = intern(prefix + interface + sighting(link_type, data))
     source, target = (src, sport), (dst, dport)
     packet = Packet(
         time, addresses.setdefault(source, source), addresses.setdefault(target, target), seq, ack, flags,

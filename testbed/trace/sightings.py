@@ -7,6 +7,7 @@ set of equal segments and each place, the candidates are passed once.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from operator import attrgetter
 from typing import TYPE_CHECKING
@@ -22,7 +23,7 @@ class Sightings:
 
     def __init__(self) -> None:
         self._packets: list[Packet] = []
-        self._payloads: list[int] = []
+        self._payloads = array("L")
 
     def add(self, packet: Packet, payload: int) -> None:
         """`payload`: a checksum of its contents."""
@@ -32,7 +33,7 @@ class Sightings:
     def joined(self) -> list[Packet]:
         """Empties the collection."""
         packets, payloads = self._packets, self._payloads
-        self._packets, self._payloads = [], []
+        self._packets, self._payloads = [], array("L")
         if len({packet.interface for packet in packets}) < 2:
             packets.sort(key=attrgetter("time"))
             return packets
