@@ -40,16 +40,17 @@ def trace(
 ) -> None:
     """Connections, subflows, keys, tokens, verdicts and reasons in a capture."""
     from testbed.cli.show import counted, table
-    from testbed.trace import connections, to_json
+    from testbed.trace import each_connection, to_json
 
     with _read(files) as capture:
-        found = connections(capture.packets, draft_version)
+        found = each_connection(capture.packets, draft_version)
         if as_json:
             for each in found:
                 print(json.dumps(to_json(each, capture)))
             _left_out(capture)
             return
-        if not found:
+        rows = [_row(each) for each in found]
+        if not rows:
             _nothing(capture)
             return
         head = [
@@ -63,10 +64,10 @@ def trace(
             "down",
             "closed by",
         ]
-        print(table(head, [_row(each) for each in found], left=5))
-        verdicts = Counter(each.verdict.value for each in found)
+        print(table(head, rows, left=5))
+        verdicts = Counter(row[3] for row in rows)
         words = ", ".join(f"{count} {word}" for word, count in verdicts.items())
-        print(f"{counted(len(found), 'connection')}: {words}")
+        print(f"{counted(len(rows), 'connection')}: {words}")
         _left_out(capture)
 
 

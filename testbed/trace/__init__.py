@@ -5,7 +5,7 @@ vocabulary of verdicts and reasons from `mptcp/reasons.py`, and nothing else of 
 """
 
 from testbed.trace.as_json import to_json
-from testbed.trace.connections import DRAFT_VERSION, Connection, connections
+from testbed.trace.connections import DRAFT_VERSION, Connection, connections, each_connection
 from testbed.trace.judge import Judgement
 from testbed.trace.ladder import ladder
 from testbed.trace.ladder_svg import ladder_svg
@@ -20,6 +20,7 @@ __all__ = [
     "Packet",
     "Subflow",
     "connections",
+    "each_connection",
     "from_segments",
     "ladder",
     "ladder_svg",

@@ -75,8 +75,10 @@ def _span(flows: Sequence[Flow]) -> dict[str, object]:
         "end_ns": last.time,
         "first_frame": first.frame,
         "last_frame": last.frame,
-        "packets": [sum(flow.sent[side] for flow in flows) for side in (0, 1)],
-        "packets_with_options_cut": [sum(flow.unknown_options[side] for flow in flows) for side in (0, 1)],
+        "packets": [sum(flow.carried[side].packets for flow in flows) for side in (0, 1)],
+        "packets_with_options_cut": [
+            sum(flow.carried[side].options_cut for flow in flows) for side in (0, 1)
+        ],
     }
 
 

@@ -9,12 +9,12 @@ Read first: RFC 8684 §3.3.3, §3.5; RFC 9293 §3.6.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from heapq import merge
-from operator import itemgetter
 
 from testbed.mptcp.wire import ACK, FIN, RST
+from testbed.mptcp.wire.mptcp_options import MP_FASTCLOSE
 from testbed.mptcp.wire.sequence import MASK32, seq_leq
 from testbed.trace.flows import Flow, Step
 from testbed.trace.handshake import fastclose
@@ -103,12 +103,12 @@ def closing_of(flows: Sequence[Flow], keys: tuple[int | None, int | None], *, mp
     """The first thing that settled it, in the order of time. `mptcp`: DATA_FINs count."""
     finish = Finish()
     living = {id(flow) for flow in flows}
-    words = {id(flow): LastWords(flow) for flow in flows}
+    words: dict[int, LastWords] = {}
     for flow, step in in_order(flows):
         packet = step.packet
         reset = packet.flags & RST
-        if reset or packet.mptcp:
-            last = words[id(flow)]
+        if reset or packet.mptcp >> MP_FASTCLOSE & 1:
+            last = words.get(id(flow)) or words.setdefault(id(flow), LastWords(flow))
             counts = packet.dropped is None or last.silent_after(packet, step.up)
             if counts and fastclose(packet, flow, keys):
                 return Closing(FASTCLOSE, flow)
@@ -129,12 +129,18 @@ def closing_of(flows: Sequence[Flow], keys: tuple[int | None, int | None], *, mp
 
 
 def in_order(flows: Sequence[Flow]) -> Iterator[tuple[Flow, Step]]:
-    """All packets of the flows, by time."""
+    """All packets of the flows, by time; those of one time in the order of the flows."""
     if len(flows) == 1:
         return ((flows[0], step) for step in flows[0].steps())
-    streams = (_timed(flow, index) for index, flow in enumerate(flows))
-    return (found[3:] for found in merge(*streams, key=itemgetter(0, 1, 2)))
+    return _merged(flows)
 
 
-def _timed(flow: Flow, index: int) -> Iterator[tuple[int, int, int, Flow, Step]]:
-    return ((step.packet.time, index, at, flow, step) for at, step in enumerate(flow.steps()))
+def _merged(flows: Sequence[Flow]) -> Iterator[tuple[Flow, Step]]:
+    times = [packet.time for flow in flows for packet in flow.packets]
+    owners, places = array("L"), array("L")
+    for index, flow in enumerate(flows):
+        owners.extend([index] * len(flow.packets))
+        places.extend(range(len(flow.packets)))
+    for each in sorted(range(len(times)), key=times.__getitem__):
+        flow = flows[owners[each]]
+        yield flow, flow.step(places[each])

@@ -9,7 +9,7 @@ Read first: RFC 8684 §3.1-§3.2.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from testbed.mptcp.reasons import Reason, Verdict
@@ -66,7 +66,6 @@ class Connection:
 class _Group:
     """The flows of one connection; the first subflow, where it is captured, is the first of them."""
 
-    handshake: Handshake
     flows: list[Flow]
     initial: bool
 
@@ -76,9 +75,17 @@ def connections(packets: Sequence[Packet], draft_version: int = DRAFT_VERSION) -
 
     `draft_version` is the version nibble that the draft profile uses on this wire.
     """
+    return list(each_connection(packets, draft_version))
+
+
+def each_connection(packets: Sequence[Packet], draft_version: int = DRAFT_VERSION) -> Iterator[Connection]:
+    """The same, one after the other: what is done with is not held."""
     until = max((packet.time for packet in packets), default=0)
-    found = [_connection(group, draft_version, until) for group in _groups(split_flows(packets))]
-    return sorted(found, key=lambda each: each.start)
+    groups = _groups(split_flows(packets))
+    groups.sort(key=lambda group: min(flow.start for flow in group.flows))
+    groups.reverse()
+    while groups:
+        yield _connection(groups.pop(), draft_version, until)
 
 
 def _groups(flows: Sequence[Flow]) -> list[_Group]:
@@ -87,19 +94,20 @@ def _groups(flows: Sequence[Flow]) -> list[_Group]:
     Where no key gives it, joins with the same token belong together.
     """
     groups: list[_Group] = []
-    by_token: dict[int, list[tuple[_Group, bool]]] = {}  # whether it is the token of the initiator's key
     joining: list[tuple[Flow, int]] = []
     for flow in flows:
         wanted = joins(flow)
         if wanted:
             joining.append((flow, wanted[0].token))
-            continue
-        group = _Group(read_handshake(flow), [flow], True)
-        groups.append(group)
-        for side, key in enumerate(group.handshake.keys):
-            if key is not None:
-                for hash_ in (SHA1, SHA256):
-                    by_token.setdefault(hash_.token(key), []).append((group, side == 0))
+        else:
+            groups.append(_Group([flow], True))
+    by_token: dict[int, list[tuple[_Group, bool]]] = {}  # whether it is the token of the initiator's key
+    wanted_tokens = {token for _, token in joining}
+    for group in groups if joining else ():
+        for side, key in enumerate(read_handshake(group.flows[0]).keys):
+            tokens = () if key is None else (SHA1.token(key), SHA256.token(key))
+            for token in wanted_tokens.intersection(tokens):
+                by_token.setdefault(token, []).append((group, side == 0))
     unmatched: dict[int, _Group] = {}
     for flow, token in joining:
         matches = by_token.get(token)
@@ -111,7 +119,7 @@ def _groups(flows: Sequence[Flow]) -> list[_Group]:
         elif token in unmatched:
             unmatched[token].flows.append(flow)
         else:
-            unmatched[token] = _Group(Handshake(), [flow], False)
+            unmatched[token] = _Group([flow], False)
             groups.append(unmatched[token])
     return groups
 
@@ -124,8 +132,9 @@ def _latest(matches: list[tuple[_Group, bool]], time: int) -> tuple[_Group, bool
 
 
 def _connection(group: _Group, draft_version: int, until: int) -> Connection:
-    handshake, flows = group.handshake, group.flows
+    flows = group.flows
     first = flows[0]
+    handshake = read_handshake(first) if group.initial else Handshake()
     profile = profile_of(handshake, flows, draft_version)
     hash_ = hash_of(profile)
     tokens: Pair = (None, None)
@@ -197,7 +206,7 @@ def _derived(keys: Pair, derive: Callable[[int], int]) -> Pair:
 def _bytes(flows: list[Flow], side: int, idsn: int | None, mapped: bool) -> Delivered:
     if not mapped:
         return stream_bytes(flows[0], side)
-    if any(flow.unknown_options[side] for flow in flows):
+    if any(flow.carried[side].options_cut for flow in flows):
         # The mappings are unknown: bytes of the subflows, among them perhaps copies of one another.
         streams = [stream_bytes(flow, side) for flow in flows]
         return Delivered(sum(each.seen for each in streams), sum(each.unseen for each in streams))

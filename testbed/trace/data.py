@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from testbed.mptcp.wire import ACK, FIN, RST, SYN
-from testbed.mptcp.wire.sequence import MASK32, dsn_add, dsn_diff, promote
+from testbed.mptcp.wire.sequence import MASK32, dsn_add, dsn_diff, promote, seq_diff
 from testbed.trace.flows import HANDSHAKE, Flow
 from testbed.trace.packets import HAS_CAPABLE
 from testbed.trace.ranges import Ranges
@@ -45,13 +45,16 @@ def mappings(flow: Flow, side: int, idsn: int | None) -> list[Mapping]:
     """
     found: list[Mapping] = []
     near = idsn
-    for packet, up in zip(flow.packets, flow.ups, strict=True):
+    shift = flow.fast_open[side]
+    for packet, up, start in zip(flow.packets, flow.ups, flow.starts, strict=True):
         if up == side or not packet.mptcp or packet.dropped is not None:
             continue
         option = packet.dss
         if option is not None and option.dsn is not None and option.length:
             near = option.dsn if option.dsn_8 else promote(option.dsn, near or 0)
-            _declare(found, option.ssn, option.length - option.data_fin, near)
+            # The subflow's number has 32 bits; behind 4 GB it is the one nearest to the packet's own.
+            ssn = start - shift + seq_diff(option.ssn, (start - shift) & MASK32)
+            _declare(found, ssn if ssn > 0 else option.ssn, option.length - option.data_fin, near)
         if idsn is not None and packet.mptcp & HAS_CAPABLE:
             first = packet.capable
             if first is not None and first.data_length:
@@ -97,7 +100,7 @@ def mapped(declared: Sequence[Mapping]) -> Ranges:
 
 def stream_bytes(flow: Flow, side: int) -> Delivered:
     """Of the plain TCP stream of `side`."""
-    if not flow.sent[side] and not flow.acked_most[side]:
+    if not flow.carried[side].packets and not flow.carried[side].acked:
         return Delivered(0, 0)
     arrived = Ranges()
     acknowledged, acknowledges = 1, False

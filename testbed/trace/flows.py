@@ -38,6 +38,11 @@ class Flow:
     which nothing is known. `anchored`: whether it is the real one, not the lowest number that was seen.
     `seen_open`: the SYN is in the capture. `fast_open`: bytes accepted with the SYN, per end."""
 
+    __slots__ = (
+        "ackeds", "anchored", "carried", "fast_open", "initiator", "isn", "listener", "packets", "seen_open",
+        "starts", "ups",
+    )  # fmt: skip
+
     def __init__(self, packets: list[Packet]) -> None:
         self.packets = packets
         self.initiator, self.listener, self.seen_open = _roles(packets)
@@ -45,11 +50,8 @@ class Flow:
         self.isn, self.anchored = _isns(self)
         self.starts, self.ackeds = array("q"), array("q")
         self.carried = (Carried(1), Carried(1))  # per end, what it sent
-        self.acked_most = [0, 0]  # per end, the highest number of its own that the other acknowledged
-        self.unknown_options = [0, 0]  # per end, packets whose options were not captured to their end
-        self.sent = [0, 0]  # per end, packets
         self._number()
-        self.fast_open = [_fast_open(self), 0]
+        self.fast_open = (_fast_open(self), 0)
 
     @property
     def start(self) -> int:
@@ -61,6 +63,9 @@ class Flow:
 
     def steps(self) -> Iterator[Step]:
         return map(Step, self.packets, map(bool, self.ups), self.starts, self.ackeds)
+
+    def step(self, at: int) -> Step:
+        return Step(self.packets[at], bool(self.ups[at]), self.starts[at], self.ackeds[at])
 
     def from_end(self, side: int, flags: int, mask: int = HANDSHAKE) -> list[Packet]:
         """Those of the initiator (0) or the listener (1) whose flags under the mask are these."""
@@ -76,18 +81,17 @@ class Flow:
         self.ups = bytearray(not up for up in self.ups)
         self.isn, self.anchored = self.isn[::-1], self.anchored[::-1]
         self.carried = self.carried[::-1]
-        for pair in (self.acked_most, self.unknown_options, self.sent, self.fast_open):
-            pair.reverse()
+        self.fast_open = self.fast_open[::-1]
 
     def missed(self, side: int) -> bool:
         """Whether the capture demonstrably lacks something that this end sent."""
-        if not self.sent[side]:
+        carried = self.carried[side]
+        if not carried.packets:
             return True
         if not self.anchored[side] or (side == 0 and not self.seen_open):
             return True
-        carried, acked = self.carried[side], self.acked_most[side]
         # One number more may be a FIN.
-        return acked > carried.top + 1 or carried.hole_below(acked)
+        return carried.acked > carried.top + 1 or carried.hole_below(carried.acked)
 
     def _number(self) -> None:
         unwrap = _Unwrap(self.isn)
@@ -98,17 +102,15 @@ class Flow:
             acked = unwrap.near(1 - side, packet.ack) if flags & ACK else 0
             self.starts.append(start)
             self.ackeds.append(acked)
-            self.sent[side] += 1
-            if not packet.complete:
-                self.unknown_options[side] += 1
+            self.carried[side].count(packet.complete)
             if flags & RST:
                 continue
             unwrap.moved(side, start)
             if packet.length:
                 first = start + (flags & SYN != 0)
                 self.carried[side].add(first, first + packet.length)
-            if flags & ACK and acked > self.acked_most[1 - side]:
-                self.acked_most[1 - side] = acked
+            if flags & ACK and acked > self.carried[1 - side].acked:
+                self.carried[1 - side].acknowledge(acked)
                 unwrap.moved(1 - side, acked)
 
 
@@ -149,6 +151,8 @@ def split_flows(packets: Sequence[Packet]) -> list[Flow]:
         if opening is not None:
             opened_with[index] = opening
         groups[index].append(packet)
+    current.clear()  # neither is needed while the flows are made
+    opened_with.clear()
     return [Flow(group) for group in groups]
 
 

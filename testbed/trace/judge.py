@@ -46,6 +46,7 @@ from testbed.trace.packets import Packet
 _SILENCE = 10_000_000_000  # ns without a packet of the other end after which a reset means "gave up"
 _LAST_ATTEMPT = 15  # transmissions of one segment after which common stacks give up (Linux's tcp_retries2)
 _SYNS = 6  # transmissions of a SYN after which common stacks give up (Linux's tcp_syn_retries, and one)
+_SHORT = 64  # packets; their order is kept, not made again for every question
 _PLAIN = 3  # acknowledgements without a DATA_ACK that are certain even where the capture lacks packets
 
 
@@ -105,8 +106,9 @@ class End:
         self._third = self._find_third()
 
     def _overtaken(self) -> list[_Seen] | None:
-        """The packets in the order in which this end met them, where it is not that of the capture."""
-        if all(packet.arrived == packet.time for packet in self.flow.packets):
+        """The packets in the order in which this end met them; None for a long flow in capture order."""
+        packets = self.flow.packets
+        if len(packets) > _SHORT and all(packet.arrived == packet.time for packet in packets):
             return None
         return sorted(self._as_captured(), key=lambda each: each.time)
 

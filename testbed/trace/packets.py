@@ -38,8 +38,9 @@ class Packet:
     """One TCP segment on its way, as far as it was captured.
 
     `time` is its first sighting and `arrived` the last, in ns; `dropped` is the cause when the wire took it.
-    `length`: payload bytes on the wire. `mptcp`: a bit for each MPTCP subtype seen, `1 << subtype`; `dss` is
-    the first DSS. `complete`: all options were captured; `whole`: the whole frame was. `frame` counts from 1.
+    `length`: payload bytes on the wire. `mptcp`: a bit for each MPTCP subtype seen, `1 << subtype`; `dss`
+    and `capable` are the first of their kind. `complete`: all options were captured; `whole`: the whole frame
+    was. `frame` counts from 1.
     """
 
     time: int
@@ -52,6 +53,7 @@ class Packet:
     length: int
     mptcp: int
     dss: Dss | None
+    capable: MpCapable | None
     raw_options: bytes | tuple[Option, ...]
     complete: bool
     whole: bool
@@ -73,10 +75,6 @@ class Packet:
     def mptcp_option(self, kind: type[Kind], subtype: int) -> Kind | None:
         """The same for an option of MPTCP; at once None where the packet has none of the subtype."""
         return self.option(kind) if self.mptcp >> subtype & 1 else None
-
-    @property
-    def capable(self) -> MpCapable | None:
-        return self.option(MpCapable) if self.mptcp & HAS_CAPABLE else None
 
     @property
     def segment(self) -> Segment:
@@ -153,7 +151,7 @@ def _packet(frame: Frame, addresses: dict[Address, Address], prefix: str) -> tup
     complete = len(options) == options_size
     if not complete:
         options = options[: whole_options(options)]
-    mptcp, dss = _mptcp(options)
+    mptcp, dss, capable = _mptcp(options)
     cause = None
     for comment in comments:
         if comment.startswith(DROPPED):
@@ -163,16 +161,19 @@ def _packet(frame: Frame, addresses: dict[Address, Address], prefix: str) -> tup
     source, target = (src, sport), (dst, dport)
     packet = Packet(
         time, addresses.setdefault(source, source), addresses.setdefault(target, target), seq, ack, flags,
-        window, payload, mptcp, dss, options, complete, len(data) >= length, time, cause, number, place,
+        window, payload, mptcp, dss, capable, options, complete, len(data) >= length, time, cause, number,
+        place,
     )  # fmt: skip
     return packet, zlib.crc32(data[payload_at : payload_at + payload]) if payload else 0
 
 
-def _mptcp(options: bytes) -> tuple[int, Dss | None]:
-    """A bit for each MPTCP subtype, and the first DSS. Of options that are whole, or of wrong lengths."""
+def _mptcp(options: bytes) -> tuple[int, Dss | None, MpCapable | None]:
+    """A bit for each MPTCP subtype, the first DSS and MP_CAPABLE. Of options whole, or of wrong lengths."""
     if KIND not in options:
-        return 0, None
-    subtypes, first, at, end = 0, None, 0, len(options)
+        return 0, None, None
+    subtypes, at, end = 0, 0, len(options)
+    dss: Dss | None = None
+    capable: MpCapable | None = None
     while at < end:
         kind = options[at]
         if kind == NO_OPERATION:
@@ -184,11 +185,14 @@ def _mptcp(options: bytes) -> tuple[int, Dss | None]:
         if kind == KIND and 3 <= size <= end - at:
             subtype = options[at + 2] >> 4
             subtypes |= 1 << subtype
-            if subtype == DSS and first is None:
+            if subtype <= DSS:
                 found = parse_mptcp(options[at : at + size])
-                first = found if isinstance(found, Dss) else None
+                if isinstance(found, Dss):
+                    dss = dss or found
+                elif isinstance(found, MpCapable):
+                    capable = capable or found
         at += size
-    return subtypes, first
+    return subtypes, dss, capable
 
 
 def from_segments(timed: Iterable[tuple[int, Segment, str | None]]) -> list[Packet]:
@@ -201,9 +205,9 @@ def from_segments(timed: Iterable[tuple[int, Segment, str | None]]) -> list[Pack
 
 def packet_of(segment: Segment, time: int, dropped: str | None = None, frame: int = 0) -> Packet:
     """A segment that was seen whole."""
-    subtypes, dss = _mptcp(b"".join(option.encode() for option in segment.options))
+    subtypes, dss, capable = _mptcp(b"".join(option.encode() for option in segment.options))
     return Packet(
         time, (segment.src, segment.sport), (segment.dst, segment.dport), segment.seq, segment.ack,
-        segment.flags, segment.window, len(segment.payload), subtypes, dss, segment.options, True, True,
-        time, dropped, frame, "",
+        segment.flags, segment.window, len(segment.payload), subtypes, dss, capable, segment.options, True,
+        True, time, dropped, frame, "",
     )  # fmt: skip

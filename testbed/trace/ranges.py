@@ -70,17 +70,28 @@ class Ranges:
 
 
 class Carried:
-    """The payload of one direction in the order in which it was seen.
+    """What one end of a flow sent, in the order in which it was seen.
 
-    `top`: behind the highest byte. `bytes`: all payload, copies included. `copies`: segments that carry at
-    least one byte that an earlier one carried.
+    `packets`: how many, and of those with options that were not captured to their end `options_cut`. `top`:
+    behind the highest byte. `bytes`: all payload, copies included. `copies`: segments that carry at least one
+    byte that an earlier one carried. `acked`: the highest number that the other end acknowledged.
     """
 
+    __slots__ = ("_holes", "acked", "bytes", "copies", "options_cut", "packets", "top")
+
     def __init__(self, start: int) -> None:
+        self.packets = self.options_cut = 0
         self.top = start
-        self.bytes = 0
-        self.copies = 0
-        self._holes: list[tuple[int, int]] = []  # ascending, below `top`
+        self.bytes = self.copies = self.acked = 0
+        self._holes: list[tuple[int, int]] | None = None  # ascending, below `top`
+
+    def count(self, complete: bool) -> None:
+        self.packets += 1
+        if not complete:
+            self.options_cut += 1
+
+    def acknowledge(self, number: int) -> None:
+        self.acked = number
 
     def add(self, start: int, end: int) -> None:
         if start >= end:
@@ -88,6 +99,8 @@ class Carried:
         self.bytes += end - start
         if start >= self.top:
             if start > self.top:
+                if self._holes is None:
+                    self._holes = []
                 self._holes.append((self.top, start))
                 if len(self._holes) > MOST_HOLES:
                     del self._holes[0]
@@ -101,6 +114,8 @@ class Carried:
     def _fill(self, start: int, end: int) -> int:
         """Takes these bytes out of the holes; how many of them were in one."""
         holes = self._holes
+        if holes is None:
+            return 0
         first = bisect_right(holes, (start, 1 << 80))
         if first and holes[first - 1][1] > start:
             first -= 1
@@ -122,4 +137,4 @@ class Carried:
 
     def hole_below(self, end: int) -> bool:
         """Whether a byte before `end` was not seen, though one behind it was."""
-        return bool(self._holes) and self._holes[0][0] < end
+        return self._holes is not None and bool(self._holes) and self._holes[0][0] < end
