@@ -117,28 +117,24 @@ def stream_bytes(flow: Flow, side: int) -> Delivered:
                 arrived.add(first, first + packet.length)
         elif flags & HANDSHAKE == ACK:
             acknowledged, acknowledges = max(acknowledged, acked), True
-    return _delivered(
-        arrived,
-        1,
-        min(acknowledged, ends) if acknowledges else None,
-        flow.carried[side].top,
-        flow.anchored[side],
-    )
+    top = flow.carried[side].top
+    return _delivered(arrived, acknowledged if acknowledges else None, ends, top, flow.anchored[side])
 
 
-def _delivered(arrived: Ranges, base: int, acknowledged: int | None, top: int, anchored: bool) -> Delivered:
-    """`base`: the first number; `top`: behind the last one that was sent, as far as it was seen.
+def _delivered(arrived: Ranges, acknowledged: int | None, ends: int, top: int, anchored: bool) -> Delivered:
+    """Numbers begin at 1. `ends`: that of a FIN or DATA_FIN; `top`: behind the last byte that was seen.
 
-    `anchored`: whether the stream really begins at `base`.
+    `anchored`: whether the stream really begins at 1.
     """
     if acknowledged is None:
-        return Delivered(arrived.total(base, _ENDLESS), 0)
-    limit = max(arrived.reach(base), acknowledged)
-    seen = arrived.total(base, limit)
-    if acknowledged == top + 1:
-        acknowledged -= 1  # a FIN or DATA_FIN that the capture missed
-    known = acknowledged if anchored else min(acknowledged, top)
-    return Delivered(seen, max(0, known - base - arrived.total(base, known)))
+        return Delivered(arrived.total(1, _ENDLESS), 0)
+    known = min(acknowledged, ends)
+    seen = arrived.total(1, max(arrived.reach(1), known))
+    if ends == _ENDLESS and known > top:
+        known -= 1  # it may acknowledge a FIN or DATA_FIN that was not captured
+    if not anchored:
+        known = min(known, top)
+    return Delivered(seen, max(0, known - 1 - arrived.total(1, known)))
 
 
 def data_bytes(flows: Sequence[Flow], side: int, idsn: int | None) -> Delivered:
@@ -169,7 +165,7 @@ def data_bytes(flows: Sequence[Flow], side: int, idsn: int | None) -> Delivered:
                     number = promote(number, dsn_add(idsn, highest))
                 highest, acknowledges = max(highest, dsn_diff(number, idsn)), True
     top = max((right for _, right in arrived), default=1)
-    found = _delivered(arrived, 1, min(highest, ends) if acknowledges else None, top, anchored)
+    found = _delivered(arrived, highest if acknowledges else None, ends, top, anchored)
     return Delivered(found.seen + flows[0].fast_open[side], found.unseen)
 
 

@@ -198,9 +198,7 @@ class End:
         enough = _PLAIN if self.flow.missed(0) or self.flow.missed(1) else 1
         if speaker == self.side and not self.flow.from_end(1, ACK):
             return self.flow.missed(0) or self._third is None or self._third.step.packet.length == 0
-        if next(islice(plain_acks(self.flow, speaker), enough - 1, None), None) is not None:
-            return False
-        return not (reason is Reason.NO_DATA_ACK and enough == 1)
+        return next(islice(plain_acks(self.flow, speaker), enough - 1, None), None) is None
 
     def _handshake_fallback(self) -> Judgement | None:
         if not self.flow.seen_open:
@@ -533,8 +531,8 @@ def both(client: Judgement | None, server: Judgement | None) -> Judgement:
     """
     if client is None:
         return server or UNKNOWN
-    if server is None:
-        return client
+    if server is None:  # what it would have made of the next packet is not known
+        return UNKNOWN if client.verdict is Verdict.MPTCP else client
     first, other = client, server
     if server.verdict is Verdict.FALLBACK is not client.verdict:
         first, other = server, client
