@@ -61,7 +61,8 @@ def _data_fin_timeout(conn: Connection, now: int) -> None:
     for sub in conn.subflows:
         if sub.alive:
             observe(conn, now, sub, Observation.DATA_FIN_UNANSWERED)
-    if conn.role == "client" and not (conn.confirmed or conn.has_sent) and conn.first.established:
+    alone = conn.role == "client" and conn.is_silent and not conn.confirmed and conn.first.established
+    if alone and conn.mptcp.repeat_keys:
         conn.first.answers_synack = conn.first.tcb.ack_now = True  # the third ACK may be lost: the keys again
     queue_fin(conn)
     if conn.data_fin_attempts >= conn.config.data_attempts:
@@ -110,7 +111,7 @@ def queue_fin(conn: Connection) -> None:
     a FIN tells, by the way in which it is acknowledged (RFC 8684 §3.7). Without any data that is likely: the
     keys were in the third ACK alone.
     """
-    ignored = not conn.confirmed and conn.data_fin_attempts >= (IGNORED if conn.has_sent else 1)
+    ignored = not conn.confirmed and conn.data_fin_attempts >= (1 if conn.is_silent else IGNORED)
     if not said_all(conn) or not (conn.mode is Mode.TCP or conn.both_done or ignored):
         return
     for sub in conn.subflows:

@@ -370,6 +370,11 @@ class Connection:
         self.finish(now, clean=True, verdict=self.running_verdict(), reason=self.fallback_reason)
 
     @property
+    def is_silent(self) -> bool:
+        """No byte of ours has left, in a SYN neither."""
+        return self.sender.nxt == 1
+
+    @property
     def has_sent(self) -> bool:
         """Data of ours was mapped."""
         return self.sender.nxt > self.sender.first

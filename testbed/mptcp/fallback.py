@@ -171,6 +171,13 @@ def _data_without_mapping(situation: Situation) -> Decision:
     return _missing_option(situation, Reason.NO_MAPPING)
 
 
+def _mapping_overdue(situation: Situation) -> Decision:
+    """Of a peer that is not confirmed the first byte without a mapping would have been enough."""
+    if situation.confirmed:
+        return _reset(situation, Reason.MAPPING_NEVER_CAME, RST_MIDDLEBOX)
+    return _missing_option(situation, Reason.NO_MAPPING)
+
+
 def _missing_option(situation: Situation, reason: Reason) -> Decision:
     """Fall back only where all bytes of the connection have come on this one subflow in their order: the
     first one, as long as there never was a second (RFC 8684 §3.7; Linux obeys the second half, too)."""
@@ -227,7 +234,7 @@ _RULES: dict[Observation, Callable[[Situation], Decision]] = {
     Observation.COOKIE_KEY_MISMATCH: _fall_back(Reason.COOKIE_KEY_MISMATCH),
     Observation.ACK_WITHOUT_DATA_ACK: _ack_without_data_ack,
     Observation.DATA_WITHOUT_MAPPING: _data_without_mapping,
-    Observation.MAPPING_OVERDUE: lambda s: _reset(s, Reason.MAPPING_NEVER_CAME, RST_MIDDLEBOX),
+    Observation.MAPPING_OVERDUE: _mapping_overdue,
     Observation.MAPPING_CONTRADICTS: lambda s: _reset(s, Reason.MAPPING_CONTRADICTS, RST_MPTCP_ERROR),
     Observation.CHECKSUM_WRONG: _checksum_wrong,
     Observation.CHECKSUM_MISSING: lambda s: _reset(s, Reason.CHECKSUM_MISSING, RST_MPTCP_ERROR),

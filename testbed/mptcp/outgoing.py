@@ -235,8 +235,8 @@ def _with_signal(conn: Connection, sub: Subflow, options: list[Option], signal: 
 def _ack_options(conn: Connection, sub: Subflow, now: int, fin: bool = False) -> list[Option]:
     """MP_CAPABLE with both keys where it is due, else a DATA_ACK, and the DATA_FIN when that is due.
 
-    There is no room for a DATA_FIN beside both keys. The draft's server answers the keys, so there the
-    DATA_FIN waits for that (§3.1.2). RFC 8684's need not: the DATA_FIN follows in a segment of its own, as
+    There is no room for a DATA_FIN beside both keys, so it waits for the answer to them (draft §3.1.2). A v1
+    server need not answer them if there is no data: then the DATA_FIN follows in a segment of its own, as
     Linux sends it. A FIN never leaves without its DATA_FIN.
     """
     owes_fin = sub.usable and closing.data_fin_is_owed(conn) and closing.carries_data_fin(conn, sub)
@@ -251,11 +251,12 @@ def _ack_options(conn: Connection, sub: Subflow, now: int, fin: bool = False) ->
             confirmed=conn.confirmed,
         )
     )
-    if owes_fin and (fin or (conn.profile is Profile.V1 and not sub.answers_synack)):
+    follows = conn.profile is Profile.V1 and conn.is_silent and not sub.answers_synack
+    if owes_fin and (fin or follows):
         attach = False
     if attach:
         keys = MpCapable(conn.speech.version, _agreed(conn), conn.local_key, conn.remote_key)
-        if owes_fin and conn.profile is not Profile.V1:
+        if owes_fin and not (conn.profile is Profile.V1 and conn.is_silent):
             closing.arm_data_fin(conn, sub, now)
         if conn.receiver.next > 1:
             # 20 + 8 + 10 for timestamps: only a 4-byte DATA_ACK fits (draft §3.1.2).
