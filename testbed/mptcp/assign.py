@@ -158,7 +158,6 @@ def _probe(conn: Connection, ready: list[Subflow], now: int) -> None:
             conn.context.count("DataReinjected")
         elif sender.unmapped:
             queued = min(sender.unmapped, max(sender.edge - sender.nxt, 1))
-            sender.edge = max(sender.edge, sender.nxt + 1)
             _commit(conn, now, sub, sender.nxt, min(queued, _in_one_segment(conn, sub)))
 
 

@@ -203,6 +203,8 @@ class Connection:
                 for sub in self.subflows:
                     if sub.established:
                         sub.tcb.ack_now = True
+                        if not sub.tcb.snd_wnd:
+                            sub.tcb.probe = True  # a peer that refused our probe takes no ACK from behind it
         return data
 
     def close(self) -> None:
@@ -345,11 +347,16 @@ class Connection:
         self.closed_by = "data_fin" if self.mode is Mode.MPTCP else "fin"
         self.finish(now, clean=True, verdict=self.running_verdict(), reason=self.fallback_reason)
 
+    @property
+    def has_fallen_back(self) -> bool:
+        """Plain TCP by now, and the SYN or the profile asked for more."""
+        asked = self.profile is not Profile.TCP and self.fallback_reason is not Reason.NO_CAPABLE_IN_SYN
+        return self.mode is Mode.TCP and asked
+
     def running_verdict(self) -> Verdict:
         if self.mode is not Mode.TCP:
             return Verdict.MPTCP
-        plain = self.profile is Profile.TCP or self.fallback_reason is Reason.NO_CAPABLE_IN_SYN
-        return Verdict.TCP if plain else Verdict.FALLBACK
+        return Verdict.FALLBACK if self.has_fallen_back else Verdict.TCP
 
     def describe(self, verdict: Verdict | None = None, reason: Reason | None = None) -> ConnectionReport:
         if self.report is not None:

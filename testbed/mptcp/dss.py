@@ -11,7 +11,7 @@ from testbed.mptcp.connection import Connection, Mode
 from testbed.mptcp.fallback import Observation
 from testbed.mptcp.mapping import Mapping
 from testbed.mptcp.observe import observe
-from testbed.mptcp.reinject import data_acknowledged
+from testbed.mptcp.reinject import data_acknowledged, window_opened
 from testbed.mptcp.subflow import Subflow
 from testbed.mptcp.tcp.arrive import Arrival
 from testbed.mptcp.wire import ACK, Dss, Segment
@@ -27,16 +27,14 @@ def take_dss(conn: Connection, sub: Subflow, now: int, segment: Segment, dss: Ds
     if dss.dsn is None or conn.remote_idsn is None:
         return
     conn.peer_dsn_8 = conn.peer_dsn_8 or dss.dsn_8
-    near = (conn.remote_idsn + conn.receiver.next) & 0xFFFF_FFFF_FFFF_FFFF
-    dsn = dss.dsn if dss.dsn_8 else promote(dss.dsn, near)
-    data = conn.receiver.next + dsn_diff(dsn, near)
+    ssn, data = place(conn, sub, dss)
     if dss.length == 0:
         conn.context.count("InfiniteMapRx")
-        observe(conn, now, sub, Observation.INFINITE_MAPPING)
+        in_step = sub.receive_mappings.in_step(ssn, data) and _continues(conn, sub, ssn, data)
+        observe(conn, now, sub, Observation.INFINITE_MAPPING, in_step=in_step)
         return
     length = dss.length - dss.data_fin  # the DATA_FIN is the mapping's last octet (RFC 8684 §3.3.3)
     if length > 0:
-        ssn = _ssn_offset(sub, dss.ssn)
         # A DATA_FIN counts in the length that is checksummed, but has no byte on the subflow.
         add_mapping(conn, sub, now, Mapping(ssn, data, length, dss.checksum, with_fin=dss.data_fin))
         if sub.lost or conn.mode is not Mode.MPTCP:
@@ -48,6 +46,43 @@ def take_dss(conn: Connection, sub: Subflow, now: int, segment: Segment, dss: Ds
         if not later and not conn.receiver.ends_at(data + length, conn.config.receive_buffer):
             conn.context.count("DSSNotMatching")
         conn.fin_ack_due = True  # acknowledged even when seen before: our DATA_ACK may be lost
+
+
+def place(conn: Connection, sub: Subflow, dss: Dss) -> tuple[int, int]:
+    """Where a mapping begins: its subflow offset and its data offset, the ones closest to what comes next."""
+    assert dss.dsn is not None
+    near = conn.peer_dsn(conn.receiver.next)
+    dsn = dss.dsn if dss.dsn_8 else promote(dss.dsn, near)
+    return _ssn_offset(sub, dss.ssn), conn.receiver.next + dsn_diff(dsn, near)
+
+
+def _continues(conn: Connection, sub: Subflow, ssn: int, data: int) -> bool:
+    """The next byte of the subflow is the next of the connection also by this infinite mapping, or a copy
+    of one that has come."""
+    at = sub.pending.start
+    return sub.receive_mappings.at(at) is not None or data + at - ssn == conn.receiver.next
+
+
+def check_mapping_in_plain_tcp(conn: Connection, sub: Subflow, now: int, dss: Dss) -> None:
+    """A peer that has not heard of our fallback still maps. Where that is what plain TCP does anyway, its
+    bytes count; a mapping that moves them is a copy that it sent because of a DATA_ACK that no longer
+    comes, so the connection is reset.
+
+    A server that never learned the key takes the first mapping for the right one. A lone DATA_FIN and a
+    DATA_ACK are ignored.
+    """
+    ssn = _ssn_offset(sub, dss.ssn)
+    length = 1 << 62 if dss.length == 0 else dss.length - dss.data_fin
+    at = max(ssn, sub.pending.start)
+    mapping = sub.receive_mappings.at(at)
+    if dss.dsn is None or mapping is None or ssn + length <= at:
+        return  # of bytes that came before the fallback
+    dsn = dss.dsn + at - ssn
+    if conn.remote_idsn is None:
+        conn.remote_idsn = dsn - mapping.data_at(at)
+    elif (dsn - conn.peer_dsn(mapping.data_at(at))) & MASK32:  # a DSN may have 32 bits only
+        conn.context.count("DSSNotMatching")
+        observe(conn, now, sub, Observation.MAPPING_AFTER_FALLBACK)
 
 
 def _lone_fin_counts(conn: Connection, sub: Subflow, now: int, dss: Dss, data: int) -> bool:
@@ -101,7 +136,10 @@ def _take_data_ack(conn: Connection, sub: Subflow, now: int, segment: Segment, d
     sub.confirmed = True
     sub.acknowledged = sub.acknowledged or sub.tcb.snd_una > 1 or sender.una > sender.first
     sub.acks_without_data_ack = 0
+    blocked, edge = sender.edge <= sender.nxt, sender.edge
     sender.open_window(offset, segment.window << sub.tcb.snd_wscale)
+    if blocked and sender.edge > edge:
+        window_opened(conn, now)
     if sender.una > before:
         data_acknowledged(conn, now)
         free(conn)
@@ -121,11 +159,16 @@ def take_acknowledgement(
     with_data_ack = dss is not None and dss.data_ack is not None
     acks_data = bool(arrival.acked and segment.flags & ACK and tcb.snd_una > 1)
     expected = conn.mode is Mode.MPTCP and not conn.both_done  # nothing is left to acknowledge
-    if expected and acks_data and not with_data_ack and not excused:
+    answers = sub.asked and not segment.payload
+    if answers:
+        sub.asked = False
+    if expected and (acks_data or answers) and not with_data_ack and not excused:
         sub.acks_without_data_ack += 1
         observe(conn, now, sub, Observation.ACK_WITHOUT_DATA_ACK)
     if conn.finished or sub.lost:
         return
+    if arrival.window_opened:
+        sub.stale = False
     if not conn.confirmed or conn.mode is Mode.TCP:
         # No DATA_ACK to relate the window to: the subflow's own acknowledgement does.
         mapping = sub.send_mappings.at(tcb.snd_una)

@@ -44,6 +44,8 @@ class Observation(Enum):
     CHECKSUM_UNEXPECTED = "mapping with a checksum that was not negotiated"
     MP_FAIL = "MP_FAIL"
     INFINITE_MAPPING = "infinite mapping"
+    MAPPING_AFTER_FALLBACK = "mapping that moves bytes of a connection that has fallen back"
+    DATA_ACK_OVERDUE = "data that subflows acknowledged again and again, without a DATA_ACK for it"
     FIN_WITHOUT_DATA_FIN = "FIN of the subflow without a DATA_FIN"
     DATA_FIN_UNANSWERED = "DATA_FIN without an answer"
 
@@ -62,7 +64,10 @@ class Situation:
     confirmed: bool = False  # a DATA_ACK of the peer was seen
     acknowledged: bool = False  # one that came with an acknowledgement of data
     only_subflow: bool = True
-    contiguous: bool = True  # no data is missing before the place in question
+    never_joined: bool = True  # this is the first subflow, and no second one was ever open
+    contiguous: bool = True  # no data of either direction is missing before the place in question
+    unmapped: bool = False  # bytes wait here for a mapping: the peer will map them again elsewhere
+    in_step: bool = True  # all mappings of the peer from here on agree with plain TCP's order of bytes
     failed: bool = False  # a checksum was wrong here and the peer has been told by MP_FAIL
     unconfirmed_acks: int = 0  # acknowledgements of data in a row without a DATA_ACK, this one included
     lost_third_ack: LostThirdAck = LostThirdAck.KEEP
@@ -79,26 +84,34 @@ class Decision:
 
 STAY = Decision(Action.STAY)
 _TELL_BY_MP_FAIL = Decision(Action.STAY, Reason.CHECKSUM_FAILED, send_fail=True)
-VANISHED_AFTER = 3  # acknowledgements in a row; one alone may be a peer that saves option space
+VANISHED_AFTER = 3  # acknowledgements in a row; one alone may have lost its options
 
 
 def decide(observation: Observation, situation: Situation) -> Decision:
     """The whole fallback table (RFC 8684 §3.7 unless a row says otherwise)."""
-    if situation.failed:
-        return _after_a_failure(observation, situation)
-    return _RULES[observation](situation)
+    rule = _after_a_failure(observation) if situation.failed else _RULES[observation]
+    decision = rule(situation)
+    if decision.action is Action.FALL_BACK and not situation.in_step:
+        return _reset(situation, decision.reason, RST_MIDDLEBOX)  # its bytes would come in another order
+    return decision
 
 
-def _after_a_failure(observation: Observation, situation: Situation) -> Decision:
-    """The peer decides, by its infinite mapping or whatever else of plain TCP comes from it.
+def _after_a_failure(observation: Observation) -> Callable[[Situation], Decision]:
+    """The peer decides, by its infinite mapping or by anything else that is plain TCP.
 
     Until then DSS goes on both ways: Linux 6.18 sends no more if our infinite mapping comes before its own,
     and goes on with DSS itself if it has nothing more to send.
     """
     if observation is Observation.CHECKSUM_WRONG:
-        return _TELL_BY_MP_FAIL  # once more: the first may be lost
+        return lambda situation: _TELL_BY_MP_FAIL  # again: the first may be lost
     if observation is Observation.MP_FAIL:
-        return STAY  # the echo
+        return lambda situation: STAY  # the echo
+    if observation in _NEVER_PLAIN_TCP:
+        return _RULES[observation]
+    return _plain_tcp_after_a_failure
+
+
+def _plain_tcp_after_a_failure(situation: Situation) -> Decision:
     if not situation.contiguous:
         return _reset(situation, Reason.CHECKSUM_FAILED, RST_MIDDLEBOX)
     return Decision(Action.FALL_BACK, Reason.CHECKSUM_FAILED, send_infinite=True)
@@ -127,22 +140,32 @@ def _first_packet_with_dss(situation: Situation) -> Decision:
 
 def _ack_without_data_ack(situation: Situation) -> Decision:
     """Seen at the start it means that the peer, or the path, speaks plain TCP. A DATA_ACK that came before
-    we had sent anything does not speak against that."""
+    we had sent anything does not speak against that.
+
+    Bytes without a mapping do: the peer still maps, and would map them again after our fallback, which
+    plain TCP would take for new bytes. Later, or with such bytes, one lost option changes nothing.
+    """
     if not situation.only_subflow:
         return _reset(situation, Reason.NO_DATA_ACK, RST_MIDDLEBOX)
-    if not situation.acknowledged:
-        return Decision(Action.FALL_BACK, Reason.NO_DATA_ACK, send_infinite=True)
-    if situation.unconfirmed_acks >= VANISHED_AFTER:
-        return _reset(situation, Reason.OPTIONS_VANISHED, RST_MIDDLEBOX)
-    return STAY
+    if situation.acknowledged or situation.unmapped:
+        if situation.unconfirmed_acks >= VANISHED_AFTER:
+            return _reset(situation, Reason.OPTIONS_VANISHED, RST_MIDDLEBOX)
+        return STAY
+    return _missing_option(situation, Reason.NO_DATA_ACK)
 
 
 def _data_without_mapping(situation: Situation) -> Decision:
     if situation.confirmed:
-        return STAY  # it may still come: mappings can be sparse by now (RFC 8684 §3.3.1)
-    if not situation.only_subflow:
-        return _reset(situation, Reason.NO_MAPPING, RST_MIDDLEBOX)
-    return Decision(Action.FALL_BACK, Reason.NO_MAPPING, send_infinite=True)
+        return STAY  # a mapping may still come, here (RFC 8684 §3.3.1) or with the bytes sent again (§3.3.6)
+    return _missing_option(situation, Reason.NO_MAPPING)
+
+
+def _missing_option(situation: Situation, reason: Reason) -> Decision:
+    """Fall back only where all bytes of the connection have come on this one subflow in their order: the
+    first one, as long as there never was a second (RFC 8684 §3.7; Linux obeys the second half, too)."""
+    if situation.only_subflow and situation.never_joined and situation.contiguous:
+        return Decision(Action.FALL_BACK, reason, send_infinite=True)
+    return _reset(situation, reason, RST_MIDDLEBOX)
 
 
 def _checksum_wrong(situation: Situation) -> Decision:
@@ -162,18 +185,21 @@ def _checksum_unexpected(situation: Situation) -> Decision:
 
 def _mp_fail(situation: Situation) -> Decision:
     """The receiver of MP_FAIL goes on with an infinite mapping; RFC 8684 §3.7 has it echo the MP_FAIL."""
-    if not situation.only_subflow:
+    if not situation.only_subflow or not situation.contiguous or situation.unmapped:
         return _reset(situation, Reason.MP_FAIL_RECEIVED, RST_MIDDLEBOX)
     echo = situation.profile is Profile.V1
     return Decision(Action.FALL_BACK, Reason.MP_FAIL_RECEIVED, send_infinite=True, send_fail=echo)
 
 
 def _infinite_mapping(situation: Situation) -> Decision:
-    """Only legal on the last subflow (RFC 8684 §3.7)."""
-    if not situation.only_subflow:
+    """Only legal on the last subflow (RFC 8684 §3.7), and as the continuation of what was mapped before."""
+    if not situation.only_subflow or not situation.contiguous:
         return _reset(situation, Reason.INFINITE_MAPPING_RECEIVED, RST_MPTCP_ERROR)
     return Decision(Action.FALL_BACK, Reason.INFINITE_MAPPING_RECEIVED)
 
+
+# What only a peer that still maps can cause.
+_NEVER_PLAIN_TCP = frozenset({Observation.MAPPING_CONTRADICTS, Observation.DATA_ACK_OVERDUE})
 
 _RULES: dict[Observation, Callable[[Situation], Decision]] = {
     Observation.SYNACK_WITHOUT_CAPABLE: _fall_back(Reason.NO_CAPABLE_IN_SYNACK),
@@ -196,6 +222,8 @@ _RULES: dict[Observation, Callable[[Situation], Decision]] = {
     Observation.CHECKSUM_UNEXPECTED: _checksum_unexpected,
     Observation.MP_FAIL: _mp_fail,
     Observation.INFINITE_MAPPING: _infinite_mapping,
+    Observation.MAPPING_AFTER_FALLBACK: lambda s: _reset(s, Reason.MAPPING_CONTRADICTS, RST_MIDDLEBOX),
+    Observation.DATA_ACK_OVERDUE: lambda s: _reset(s, Reason.DATA_ACK_OVERDUE, RST_MIDDLEBOX),
     Observation.FIN_WITHOUT_DATA_FIN: _data_without_mapping,  # a FIN is sequence space too
     Observation.DATA_FIN_UNANSWERED: lambda s: STAY,  # it goes again
 }

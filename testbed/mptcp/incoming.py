@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from testbed.mptcp import addresses, closing, events, fast_open, join, negotiating
 from testbed.mptcp.connection import Connection, Mode
-from testbed.mptcp.dss import take_acknowledgement, take_dss
+from testbed.mptcp.dss import check_mapping_in_plain_tcp, place, take_acknowledgement, take_dss
 from testbed.mptcp.fallback import Observation
 from testbed.mptcp.observe import observe
 from testbed.mptcp.reasons import Reason
@@ -86,7 +86,8 @@ def segment_arrived(conn: Connection, sub: Subflow, now: int, segment: Segment) 
     signals = Signals.of(segment)
     tcb = sub.tcb
     tcb.crowded = sub.receive_mappings.full
-    arrival = segment_arrives(tcb, now, segment, not _is_signal(conn, signals))
+    room = _room(conn, sub, segment, signals)
+    arrival = segment_arrives(tcb, now, segment, not _is_signal(conn, signals), room)
     if arrival.reset:
         _reset_by_peer(conn, sub, now, signals)
         return
@@ -101,6 +102,8 @@ def segment_arrived(conn: Connection, sub: Subflow, now: int, segment: Segment) 
                 sub.join.ack_due = True
         conn.context.trace(now, conn.number, "dropped", arrival.dropped or "")
         return
+    if room is not None and room < len(segment.payload):
+        conn.context.count("NoDSSInWindow")
     if arrival.established:
         _established(conn, sub, now, segment, signals, arrival)
     elif segment.flags & SYN:
@@ -120,6 +123,24 @@ def segment_arrived(conn: Connection, sub: Subflow, now: int, segment: Segment) 
     if not conn.finished and not sub.lost:
         take_in_order(conn, sub, now, arrival)
     closing.advance(conn, now)
+
+
+def _room(conn: Connection, sub: Subflow, segment: Segment, signals: Signals) -> int | None:
+    """How many bytes of the segment the connection's window has room for, None where that is not in question.
+    A subflow must not acknowledge what would be dropped above it (RFC 8684 §3.3.4)."""
+    receiver = conn.receiver
+    if conn.mode is not Mode.MPTCP or not (segment.payload and receiver.queued):
+        return None
+    at = sub.tcb.peer_offset(segment.seq)
+    dss = signals.dss
+    if dss is not None and dss.dsn is not None and dss.length and conn.remote_idsn is not None:
+        ssn, data = place(conn, sub, dss)
+    elif (mapping := sub.receive_mappings.at(at)) is not None:
+        ssn, data = mapping.ssn, mapping.data
+    else:
+        return None
+    edge = max(receiver.adv, receiver.next + conn.receive_space())
+    return max(edge - (data + at - ssn), 0)
 
 
 def _is_signal(conn: Connection, signals: Signals) -> bool:
@@ -188,6 +209,8 @@ def _handshake_and_signals(
 ) -> None:
     if conn.mode is Mode.NEGOTIATING and conn.role == "server":
         negotiating.third_packet_arrived(conn, now, segment, signals.capable, signals.dss, arrival)
+    if conn.mode is Mode.TCP and signals.dss is not None and conn.has_fallen_back and not sub.lost:
+        check_mapping_in_plain_tcp(conn, sub, now, signals.dss)
     if conn.mode is not Mode.MPTCP or segment.flags & SYN or not sub.usable:
         return  # what comes before the HMAC says nothing to the connection
     if signals.fastclose is not None and signals.fastclose.receiver_key == conn.local_key:

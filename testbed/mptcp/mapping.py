@@ -64,6 +64,16 @@ class MappingTable:
             return self._mappings[index]
         return None
 
+    def in_step(self, ssn: int, data: int) -> bool:
+        """Whether all mappings from this subflow offset on are parts of the one from `ssn` to `data`."""
+        first = max(bisect_right(self._starts, ssn) - 1, 0)
+        return all(one.data_at(ssn) == data or one.left(ssn) <= 0 for one in self._mappings[first:])
+
+    def next_start(self, ssn: int) -> int | None:
+        """Where the first mapping behind this subflow offset begins."""
+        index = bisect_right(self._starts, ssn)
+        return self._starts[index] if index < len(self._starts) else None
+
     def holds_data(self, data: int) -> bool:
         """Whether one of the mappings that are kept contains this data offset."""
         return any(

@@ -7,6 +7,7 @@ Read first: RFC 8684 §3.7.
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 
 from testbed.mptcp import events
 from testbed.mptcp.connection import Connection, Mode
@@ -17,23 +18,32 @@ from testbed.mptcp.wire import MpFail, MpTcpRst, Option
 
 
 def observe(
-    conn: Connection, now: int, sub: Subflow, observation: Observation, data: int | None = None
+    conn: Connection,
+    now: int,
+    sub: Subflow,
+    observation: Observation,
+    data: int | None = None,
+    *,
+    in_step: bool = True,
 ) -> Decision:
     """Report what was seen on a subflow to fallback.py and carry out what it decides. `data`: the offset of
-    the mapping that it is about; None: the next that is expected."""
-    decision = decide(
-        observation,
-        Situation(
-            conn.profile,
-            confirmed=sub.confirmed,
-            acknowledged=sub.acknowledged,
-            only_subflow=_is_only(conn, sub),
-            contiguous=_is_contiguous(conn, sub),
-            failed=conn.failed,
-            unconfirmed_acks=sub.acks_without_data_ack,
-            lost_third_ack=conn.lost_third_ack,
-        ),
+    the mapping that it is about; None: the next that is expected. `in_step`: an infinite mapping continues
+    the mappings before it."""
+    situation = Situation(
+        conn.profile,
+        confirmed=sub.confirmed,
+        acknowledged=sub.acknowledged,
+        only_subflow=_is_only(conn, sub),
+        never_joined=not sub.index and not conn.joined,
+        contiguous=_is_contiguous(conn, sub),
+        unmapped=_is_unmapped(sub),
+        failed=conn.failed,
+        unconfirmed_acks=sub.acks_without_data_ack,
+        lost_third_ack=conn.lost_third_ack,
     )
+    decision = decide(observation, situation)
+    if decision.action is Action.FALL_BACK and not (in_step and _is_in_step(conn, sub)):
+        decision = decide(observation, replace(situation, in_step=False))
     conn.context.trace(
         now, conn.number, observation.value, f"{decision.action.value}: {decision.reason.value}"
     )
@@ -79,15 +89,35 @@ def _only(conn: Connection, now: int, sub: Subflow, decision: Decision) -> None:
 
 
 def _is_only(conn: Connection, sub: Subflow) -> bool:
-    """No other subflow is established, and none took data along that is still missing."""
-    others = any(other.established for other in conn.subflows if other is not sub)
-    return not others and not conn.sender.again and not conn.receiver.reassembly.held
+    """No other subflow is established."""
+    return not any(other.established for other in conn.subflows if other is not sub)
 
 
 def _is_contiguous(conn: Connection, sub: Subflow) -> bool:
-    """The subflow's next bytes are the connection's next, or came before: TCP alone can go on from here."""
+    """The subflow's next bytes are the connection's next, or came before, and in both directions nothing is
+    missing in front of others: TCP alone can go on from here."""
+    if conn.sender.again or conn.receiver.reassembly.held:
+        return False
+    return _next_data(conn, sub) <= conn.receiver.next
+
+
+def _is_unmapped(sub: Subflow) -> bool:
+    """Bytes came without a mapping: they wait for one, or were dropped for want of it."""
+    pending = sub.pending
+    waiting = pending.end > pending.start and sub.receive_mappings.at(pending.start) is None
+    return waiting or sub.unmapped > 0
+
+
+def _is_in_step(conn: Connection, sub: Subflow) -> bool:
+    """From the next byte on every known mapping of the peer says what plain TCP would do. Looks at all of
+    them: ask only where it decides."""
+    return sub.receive_mappings.in_step(sub.pending.start, _next_data(conn, sub))
+
+
+def _next_data(conn: Connection, sub: Subflow) -> int:
+    """Where the subflow's next byte belongs: what its mapping says, without one the connection's next."""
     mapping = sub.receive_mappings.at(sub.pending.start)
-    return mapping is None or mapping.data_at(sub.pending.start) <= conn.receiver.next
+    return conn.receiver.next if mapping is None else mapping.data_at(sub.pending.start)
 
 
 def _fall_back(conn: Connection, now: int, sub: Subflow, decision: Decision) -> None:
@@ -101,11 +131,8 @@ def _fall_back(conn: Connection, now: int, sub: Subflow, decision: Decision) -> 
         _send_fail(conn, sub)
     if decision.send_infinite:
         sub.announce_infinite = Mapping(sub.tcb.snd_end, conn.sender.nxt, None)
-    mapping = sub.receive_mappings.at(sub.pending.start)
-    conn.run_in_step(sub, sub.tcb.snd_end, sub.pending.start)
-    if mapping is not None:  # a copy of what came before stays a copy
-        at = sub.pending.start
-        sub.receive_mappings.declare_infinite(at, mapping.data_at(at))
+    sub.receive_mappings.declare_infinite(sub.pending.start, _next_data(conn, sub))
+    sub.send_mappings.declare_infinite(sub.tcb.snd_end, conn.sender.nxt)
     if not conn.receiver.fin_taken:
         conn.receiver.fin = None  # TCP's FIN ends the stream now
     conn.mode = Mode.TCP

@@ -78,7 +78,8 @@ def _of_subflow(conn: Connection, sub: Subflow, now: int) -> Segment | None:
         span = next_span(tcb, lambda ssn: _most(conn, sub, ssn), now)
         if span is not None:
             return _data(conn, sub, now, span)
-    if tcb.ack_now or (sub.usable and closing.data_fin_is_owed(conn) and closing.carries_data_fin(conn, sub)):
+    owes_fin = sub.usable and closing.data_fin_is_owed(conn) and closing.carries_data_fin(conn, sub)
+    if tcb.ack_now or sub.asks or owes_fin:
         return _ack(conn, sub, now)
     return None
 
@@ -94,8 +95,9 @@ def _arm_probes(conn: Connection, now: int) -> None:
     """One subflow probes a window that is closed to the whole connection."""
     sender = conn.sender
     for sub in conn.subflows:
-        if sub.tcb.snd_end > sub.tcb.snd_nxt and sub.established:
-            arm_persist(sub.tcb, now, True)
+        tcb = sub.tcb
+        if sub.established and (tcb.snd_end > tcb.snd_nxt or (tcb.snd_nxt > tcb.snd_una and not tcb.snd_wnd)):
+            arm_persist(tcb, now, True)
     working = usable(conn)  # what a dead path still waits for says nothing of the window
     waiting = sender.unmapped or sender.again
     if waiting and not any(sub.tcb.rto_at is not None for sub in working):
@@ -211,7 +213,11 @@ def _ack(conn: Connection, sub: Subflow, now: int) -> Segment:
         sack = sack_option(sub.tcb, MAX_OPTION_BYTES - sum(len(one.encode()) for one in options))
         if sack is not None:
             options.append(sack)
-    return _segment(conn, sub, sub.tcb.wire_seq(sub.tcb.snd_nxt), ACK, tuple(options))
+    offset = sub.tcb.snd_nxt
+    if sub.asks:  # like a keep-alive it is not acceptable, so it is answered (RFC 9293 §3.8.4)
+        sub.asks, sub.asked = False, True
+        offset -= 1
+    return _segment(conn, sub, sub.tcb.wire_seq(offset), ACK, tuple(options))
 
 
 def _with_signal(conn: Connection, sub: Subflow, options: list[Option], signal: Option) -> list[Option]:

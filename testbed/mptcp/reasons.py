@@ -104,6 +104,11 @@ class Reason(StrEnum):
         "acknowledgements of data stopped carrying DATA_ACKs after MPTCP was confirmed",
         "RFC 8684 §3.7",
     )
+    DATA_ACK_OVERDUE = (
+        "data_ack_overdue",
+        "subflows acknowledged data and its repetitions, and no DATA_ACK for it ever came",
+        "RFC 8684 §3.3.6",
+    )
     MAPPING_CONTRADICTS = (
         "mapping_contradicts",
         "a mapping disagrees with one received earlier for the same bytes",

@@ -28,6 +28,7 @@ def deliver_at_once(conn: Connection, sub: Subflow, data: bytes) -> bool:
     at = mapping.data_at(pending.start)
     pending.start = pending.end = pending.start + len(data)
     if _take(conn, at, data):
+        sub.unmapped = 0
         conn.context.events.append(events.DataArrived(conn.number))
     sub.receive_mappings.forget(pending.start)
     return True
@@ -61,20 +62,33 @@ def deliver(conn: Connection, sub: Subflow, now: int) -> None:
         fresh += _pass_up(conn, sub, mapping.data_at(pending.start), min(have, left))
         sub.receive_mappings.forget(pending.start)
     if fresh:
+        sub.unmapped = 0
         conn.context.events.append(events.DataArrived(conn.number))
 
 
 def _without_mapping(conn: Connection, sub: Subflow, now: int) -> bool:
-    """True when a decision made the bytes deliverable."""
+    """True when there is more to do: a decision made the bytes deliverable, or they were dropped.
+
+    Bytes in front of others that have a mapping will not get one any more: their option was lost. They are
+    dropped without a DATA_ACK, so that the peer sends them again with a new mapping (RFC 8684 §3.3.6), as
+    Linux does. A receive window of such bytes, with nothing that came in order between, is too much.
+    """
     if conn.mode is not Mode.MPTCP:
         return False  # the third packet has not been judged yet
-    held = sub.pending.end - sub.pending.start
+    pending = sub.pending
+    held = sub.unmapped + pending.end - pending.start
     overdue = held + sub.tcb.mss > conn.config.receive_buffer  # no room for one more segment
-    if not overdue and len(sub.receive_mappings) and not sub.confirmed:
+    following = sub.receive_mappings.next_start(pending.start)
+    if not overdue and following is not None and not sub.confirmed:
         # A mapping for later bytes exists: some option in between was lost or moved.
         conn.context.count("DSSNoMatchTCP")
     seen = Observation.MAPPING_OVERDUE if overdue else Observation.DATA_WITHOUT_MAPPING
-    return observe(conn, now, sub, seen).action is Action.FALL_BACK
+    action = observe(conn, now, sub, seen).action
+    if action is Action.STAY and following is not None and following < pending.end:
+        sub.unmapped += following - pending.start
+        pending.free(following)
+        return True
+    return action is Action.FALL_BACK
 
 
 def _checksum_holds(conn: Connection, sub: Subflow, mapping: Mapping) -> bool:

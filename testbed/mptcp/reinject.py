@@ -9,10 +9,14 @@ Read first: RFC 8684 ยง3.3.6; Raiciu et al., "How Hard Can It Be?" (NSDI 2012) ย
 from __future__ import annotations
 
 from testbed.mptcp.connection import Connection, Mode
+from testbed.mptcp.fallback import Observation
+from testbed.mptcp.observe import observe
+from testbed.mptcp.reasons import Reason
 from testbed.mptcp.subflow import Subflow
 from testbed.mptcp.tcp.recovery import Phase
 
 MAX_BACKOFF = 6  # doublings of the connection's timer
+MOST_COPIES = 5  # of data that a subflow acknowledged, without a DATA_ACK, before the subflow is reset
 MOST_AT_ONCE = 65_535  # bytes that one expiry sends again
 
 
@@ -23,10 +27,7 @@ def subflow_timed_out(conn: Connection, sub: Subflow) -> None:
     if not sub.stale:
         sub.stale = True
         conn.context.count("SubflowStale")
-    una = conn.sender.una
-    for one in sub.carrying:
-        if one.end > una:
-            conn.sender.again.add(max(one.start, una), one.end)
+    _hand_over(conn, sub)
     conn.assign_due = True
 
 
@@ -37,7 +38,28 @@ def arm_data_timer(conn: Connection, now: int) -> None:
         ready = [sub for sub in ready if not sub.stale] or ready
         longest = max((sub.tcb.rtt.rto for sub in ready), default=None)
         if longest is not None:
-            conn.data_rto_at = now + (2 * longest << min(conn.data_rto_attempts, MAX_BACKOFF))
+            conn.data_rto_at = now + (longest << min(conn.data_rto_attempts, MAX_BACKOFF))
+
+
+def window_opened(conn: Connection, now: int) -> None:
+    """The connection's window has opened again: no back-off, and what a silent subflow probed with goes on
+    another one."""
+    if any(sub.may_carry and sub.tcb.snd_wnd for sub in conn.subflows):
+        for sub in conn.subflows:
+            if not sub.tcb.snd_wnd:
+                _hand_over(conn, sub)
+    conn.data_rto_attempts = 0
+    conn.data_rto_at = None
+    conn.assign_due = True
+    arm_data_timer(conn, now)
+
+
+def _hand_over(conn: Connection, sub: Subflow) -> None:
+    """What this subflow carries goes on others, too."""
+    una = conn.sender.una
+    for one in sub.carrying:
+        if one.end > una:
+            conn.sender.again.add(max(one.start, una), one.end)
 
 
 def data_acknowledged(conn: Connection, now: int) -> None:
@@ -52,26 +74,44 @@ def data_acknowledged(conn: Connection, now: int) -> None:
 
 
 def data_timeout(conn: Connection, now: int) -> None:
-    """Subflows have acknowledged the oldest data and no DATA_ACK came: send it again.
+    """Subflows have acknowledged the oldest data and no DATA_ACK came: send it again, with a new mapping, on
+    another subflow or on the only one.
 
     As long as a subflow still has it in flight, that subflow's own timer takes care. Where acknowledgements
-    come without DATA_ACKs the peer may have fallen back: there a second copy would be new data to it.
+    come without DATA_ACKs the peer may have fallen back: there a second copy would be new data to it, so it
+    is asked for an ACK first. Copies that are acknowledged like the first prove that no mapping passes.
     """
     conn.data_rto_at = None
     sender = conn.sender
     una = sender.una
-    in_flight = any(sub.may_carry and not sub.stale and _in_flight(sub, una) for sub in conn.subflows)
-    trusted = any(sub.may_carry and not sub.acks_without_data_ack for sub in conn.subflows)
-    if trusted and not in_flight and una < sender.nxt:
-        end = min(sender.nxt, una + MOST_AT_ONCE)
-        sender.again.add(una, end)
-        _prefer_others(conn, una)
-        for sub in conn.subflows:
-            sub.forget_repeated(end)
-        conn.context.count("DataRetrans")
+    working = [sub for sub in conn.subflows if sub.may_carry]
+    in_flight = any(not sub.stale and _in_flight(sub, una) for sub in working)
+    if working and not in_flight and una < sender.nxt:
+        trusted = any(not sub.acks_without_data_ack for sub in working)
+        if conn.data_rto_attempts >= MOST_COPIES and trusted and una < sender.edge:
+            for sub in working:
+                observe(conn, now, sub, Observation.DATA_ACK_OVERDUE)
+            return
+        if conn.data_rto_attempts >= conn.config.data_attempts:
+            conn.reset(now, Reason.DATA_TIMED_OUT)
+            return
+        if trusted:
+            _repeat(conn, una)
+        else:
+            for sub in working:
+                sub.asks = True
         conn.data_rto_attempts += 1
-        conn.assign_due = True
     arm_data_timer(conn, now)
+
+
+def _repeat(conn: Connection, una: int) -> None:
+    end = min(conn.sender.nxt, una + MOST_AT_ONCE)
+    conn.sender.again.add(una, end)
+    _prefer_others(conn, una)
+    for sub in conn.subflows:
+        sub.forget_repeated(end)
+    conn.context.count("DataRetrans")
+    conn.assign_due = True
 
 
 def _prefer_others(conn: Connection, data: int) -> None:

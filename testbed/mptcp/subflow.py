@@ -47,6 +47,8 @@ class Subflow:
         "acks_without_data_ack",
         "announce_infinite",
         "answers_synack",
+        "asked",
+        "asks",
         "backup_here",
         "backup_there",
         "carrying",
@@ -73,6 +75,7 @@ class Subflow:
         "signals",
         "stale",
         "tcb",
+        "unmapped",
         "usable",
     )
 
@@ -91,12 +94,14 @@ class Subflow:
         self.send_mappings = MappingTable()
         self.receive_mappings = MappingTable(most_pieces(tcb.config.receive_buffer))
         self.pending = SendBuffer(1)  # in order on the subflow, not yet mapped
+        self.unmapped = 0  # bytes dropped for want of a mapping since it last brought some in order
         self.carrying: deque[Carried] = deque()  # data sent on it, not DATA_ACKed
         self.copied = RangeSet()  # data that slower subflows carry and that it has sent as well
         self.cursor = 1  # how far this subflow has come in a redundant schedule
         self.confirmed = False  # a DATA_ACK came on it
         self.acknowledged = False  # and acknowledged data of ours: options pass both ways (RFC 8684 §3.7)
         self.acks_without_data_ack = 0
+        self.asks = self.asked = False  # an ACK that the peer must answer is due; was sent
         self.announce_infinite: Mapping | None = None
         self.sent = self.received = 0  # payload bytes, copies included
         # Trouble.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from testbed.mptcp.config import MILLISECOND, SECOND, TcpConfig
 from testbed.mptcp.tcp.recovery import Phase
@@ -140,3 +142,31 @@ def test_each_timeout_waits_twice_as_long() -> None:
     assert sender.phase is Phase.LOSS
     assert sender.cwnd == 1
     assert sender.tcb.cc.ssthresh == 2_500  # of what was outstanding at the first timeout only
+
+
+def test_sacks_move_the_timeout() -> None:
+    """The first segment is lost in a queue that grows: SACKs of the others tell how long it takes now, and
+    the timer of the first segment waits as long."""
+    sender = Sender(sack=True, window=40)
+    sender.write(2)
+    sender.ack(2, after=20)
+    sender.write(40)
+    rtt, left = sender.tcb.rtt, sender.now
+    for number in range(4, 40):
+        sender.ack(2, (3, number), after=10)
+        assert rtt.latest is not None
+        assert rtt.rto >= rtt.latest
+        assert sender.tcb.rto_at is not None
+        assert sender.tcb.rto_at >= left + rtt.latest
+
+
+@given(st.lists(st.tuples(st.integers(0, 5_000), st.integers(0, 3)), max_size=60))
+def test_the_timeout_is_never_below_the_newest_round_trip(steps: list[tuple[int, int]]) -> None:
+    rtt, now = RttEstimator(TcpConfig()), SECOND
+    for milliseconds, expiries in steps:
+        now += milliseconds * MILLISECOND
+        for _ in range(expiries):
+            rtt.expired()
+        rtt.measure(now, milliseconds * MILLISECOND // 2, milliseconds * MILLISECOND)
+        assert rtt.latest is not None
+        assert min(rtt.latest, 60 * SECOND) <= rtt.rto <= 60 * SECOND

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from testbed.mptcp.config import MILLISECOND, SECOND
 from testbed.mptcp.tcp import tail
 from testbed.mptcp.tcp.handshake import agree, read_syn_options
-from testbed.mptcp.tcp.loss import acknowledged
+from testbed.mptcp.tcp.loss import acknowledged, window_closed, window_opened
 from testbed.mptcp.tcp.sack import came_twice, forget_blocks, read_blocks, took_out_of_order
 from testbed.mptcp.tcp.state import MAY_RECEIVE_DATA, State
 from testbed.mptcp.tcp.tcb import Tcb
@@ -22,6 +22,7 @@ from testbed.mptcp.wire.options import MAX_OPTION_BYTES
 from testbed.mptcp.wire.sequence import seq_add, seq_diff, seq_lt
 
 CHALLENGE_INTERVAL = SECOND // 2  # at most one challenge ACK per subflow in this time (RFC 5961 §7)
+PROBE = 1  # byte that a window probe carries
 TS_RECENT_LIFE = 24 * 24 * 3600 * SECOND  # RFC 7323 §5.5
 
 
@@ -41,11 +42,19 @@ class Arrival:
     data_at: int = 0
     data: bytes = b""  # bytes that came in order, from offset data_at
     fin: bool = False  # the peer's FIN was taken in order
+    window_opened: bool = False  # it ends the time of a closed send window
     closed: bool = False  # LAST-ACK was acknowledged
 
 
-def segment_arrives(tcb: Tcb, now: int, segment: Segment, counts_as_duplicate: bool = True) -> Arrival:
-    """`counts_as_duplicate`: False for ACKs that carry an MPTCP signal (RFC 8684 §3.3.5)."""
+def segment_arrives(
+    tcb: Tcb,
+    now: int,
+    segment: Segment,
+    counts_as_duplicate: bool = True,
+    room: int | None = None,
+) -> Arrival:
+    """`counts_as_duplicate`: False for ACKs that carry an MPTCP signal (RFC 8684 §3.3.5). `room`: bytes of
+    the segment's text that the connection's receive window has room for; None: all (RFC 8684 §3.3.4)."""
     if tcb.state is State.SYN_SENT:
         return _in_syn_sent(tcb, now, segment)
     if _ends_simultaneous_open(tcb, segment):
@@ -63,7 +72,7 @@ def segment_arrives(tcb: Tcb, now: int, segment: Segment, counts_as_duplicate: b
     ):
         return arrival
     arrival.accepted = True
-    _text_and_fin(tcb, now, segment, arrival)
+    _text_and_fin(tcb, now, segment, arrival, room)
     return arrival
 
 
@@ -110,13 +119,13 @@ def _in_syn_sent(tcb: Tcb, now: int, segment: Segment) -> Arrival:
         return arrival
     arrival.acked = 1
     tcb.snd_una = tcb.snd_nxt = 1
-    if not tcb.lost_syn and tcb.timed is not None:
-        tcb.rtt.sample(now - tcb.timed[1])
+    if not tcb.lost_syn and tcb.syn_sent_at is not None:
+        tcb.rtt.sample(now - tcb.syn_sent_at)
     else:
         timestamp = _timestamps(segment)
         if tcb.ts_on and timestamp is not None:
             _sample_from_echo(tcb, now, timestamp)
-    tcb.timed = None
+    tcb.syn_sent_at = None
     tcb.rto_at = None
     tcb.move(State.ESTABLISHED)
     tcb.start_congestion_control()
@@ -165,8 +174,10 @@ def _sequence_is_acceptable(tcb: Tcb, now: int, segment: Segment, arrival: Arriv
     window = tcb.rcv_adv - tcb.rcv_nxt
     start = arrival.offset - (1 if segment.flags & SYN else 0)
     length = segment.seq_length
-    if window == 0 and start == tcb.rcv_nxt:
-        ok = True  # nothing of the text fits, but ACK and RST count (RFC 9293 §3.10.7.4)
+    if window == 0 and abs(start - tcb.rcv_nxt) <= PROBE:
+        # Nothing of the text fits, but ACK and RST count (RFC 9293 §3.10.7.4), also of a peer that has sent
+        # a window probe and does not know whether we took it.
+        ok = True
     elif length == 0:
         ok = tcb.rcv_nxt <= start <= tcb.rcv_nxt + window
     else:
@@ -238,7 +249,7 @@ def _acknowledgement(
             arrival.answer_reset = True
             return False
         _become_established(tcb, arrival)
-    elif ack > max(tcb.snd_nxt, tcb.probe_max) or ack < tcb.snd_una - tcb.max_snd_wnd:
+    elif ack > tcb.snd_nxt or ack < tcb.snd_una - tcb.max_snd_wnd:
         arrival.dropped = "ACK outside what was sent"
         _challenge(tcb, now)
         return False
@@ -253,14 +264,26 @@ def _acknowledgement(
     elif ack == tcb.snd_una and (tcb.snd_nxt > ack or tcb.recovery.can_undo):
         same = window == tcb.snd_wnd and not segment.payload and not segment.flags & FIN
         _loss(tcb, now, ack, segment, timestamp, same and counts_as_duplicate)
-    if ack >= tcb.snd_una and (
-        tcb.snd_wl1 < arrival.offset or (tcb.snd_wl1 == arrival.offset and tcb.snd_wl2 <= ack)
-    ):
-        tcb.snd_wnd, tcb.snd_wl1, tcb.snd_wl2 = window, arrival.offset, ack
+    if ack >= tcb.snd_una and _window_is_newer(tcb, arrival.offset, ack, window):
+        was_closed = not tcb.snd_wnd
+        tcb.snd_wnd, tcb.snd_wl1, tcb.snd_wl2 = window, max(arrival.offset, tcb.snd_wl1), ack
         tcb.max_snd_wnd = max(tcb.max_snd_wnd, window)
         if window:
             tcb.persist_at, tcb.persist_count = None, 0
+            if was_closed:
+                arrival.window_opened = True
+                window_opened(tcb, now)
+        else:
+            window_closed(tcb)
     return True
+
+
+def _window_is_newer(tcb: Tcb, offset: int, ack: int, window: int) -> bool:
+    """RFC 9293 §3.10.7.4's SND.WL1 and SND.WL2; and a window probe that comes again may open a closed window,
+    though what was sent in between lies behind its byte."""
+    if tcb.snd_wl1 < offset or (tcb.snd_wl1 == offset and tcb.snd_wl2 <= ack):
+        return True
+    return not tcb.snd_wnd and window > 0 and offset + PROBE == tcb.snd_wl1
 
 
 def _become_established(tcb: Tcb, arrival: Arrival) -> None:
@@ -274,13 +297,13 @@ def _advance(
 ) -> None:
     """New data is acknowledged: RTT, loss recovery, timer, and the moves that an acknowledged FIN makes."""
     arrival.acked = ack - tcb.snd_una
-    if tcb.timed is not None and ack >= tcb.timed[0]:
-        tcb.rtt.sample(now - tcb.timed[1])
-        tcb.timed = None
-    elif tcb.timed is None and timestamp is not None:
-        _sample_from_echo(tcb, now, timestamp)
     tcb.data_attempts = 0
-    _loss(tcb, now, ack, segment, timestamp, duplicate=False)
+    measured = _loss(tcb, now, ack, segment, timestamp, duplicate=False)
+    if tcb.syn_sent_at is not None:
+        tcb.rtt.sample(now - tcb.syn_sent_at)
+        tcb.syn_sent_at = None
+    elif not measured and timestamp is not None:
+        _sample_from_echo(tcb, now, timestamp)
     if tcb.snd_nxt == ack:
         tcb.rto_at = None  # RFC 6298 (5.2)
     elif tcb.rto_at is None or not tcb.recovery.is_slow:
@@ -292,15 +315,15 @@ def _advance(
 
 def _loss(
     tcb: Tcb, now: int, ack: int, segment: Segment, timestamp: Timestamps | None, duplicate: bool
-) -> None:
+) -> bool:
     blocks = read_blocks(tcb, segment) if tcb.sack_on else []
     age = seq_diff(tcb.timestamp(now), timestamp.echo) if timestamp is not None and timestamp.echo else -1
     duplicate = duplicate and not tcb.sack_on and tcb.snd_nxt > ack
-    acknowledged(tcb, now, ack, blocks, age if age >= 0 else None, duplicate)
+    return acknowledged(tcb, now, ack, blocks, age if age >= 0 else None, duplicate)
 
 
 def _sample_from_echo(tcb: Tcb, now: int, timestamp: Timestamps) -> None:
-    """RTT from TSecr (RFC 7323 §4.1).
+    """RTT from TSecr (RFC 7323 §4.1), where no segment that was sent once gives one.
 
     Not from a SYN cookie's echo: options were written over its low bits. Not from an echo that is older
     than our last retransmission: a receiver that had the data already drops the copy without taking its
@@ -332,7 +355,7 @@ def _time_wait(tcb: Tcb, now: int) -> None:
     tcb.time_wait_at = now + tcb.config.time_wait
 
 
-def _text_and_fin(tcb: Tcb, now: int, segment: Segment, arrival: Arrival) -> None:
+def _text_and_fin(tcb: Tcb, now: int, segment: Segment, arrival: Arrival, room: int | None) -> None:
     """RFC 9293 §3.10.7.4, seventh and eighth; when to acknowledge: RFC 5681 §4.2."""
     payload = segment.payload
     if tcb.state is not State.ESTABLISHED and tcb.state not in MAY_RECEIVE_DATA:
@@ -345,6 +368,8 @@ def _text_and_fin(tcb: Tcb, now: int, segment: Segment, arrival: Arrival) -> Non
         fits = tcb.rcv_adv - arrival.offset
         if (tcb.crowded or tcb.reassembly.full) and arrival.offset > tcb.rcv_nxt:
             fits = 0  # it comes again once the first hole is filled
+        if room is not None:
+            fits = min(fits, room)
         if len(payload) > fits:
             payload = payload[: max(fits, 0)]
             tcb.ack_now = True

@@ -17,24 +17,26 @@ from testbed.mptcp.tcp.tcb import Tcb
 Blocks = list[tuple[int, int]]
 
 
-def acknowledged(tcb: Tcb, now: int, ack: int, blocks: Blocks, echo_age: int | None, duplicate: bool) -> None:
+def acknowledged(tcb: Tcb, now: int, ack: int, blocks: Blocks, echo_age: int | None, duplicate: bool) -> bool:
     """Takes an ACK of SND.UNA or more. `echo_age`: of the timestamp that the peer echoes, in ms.
-    `duplicate`: in the sense of RFC 5681 §2; counts only for peers without SACK."""
+    `duplicate`: in the sense of RFC 5681 §2; counts only for peers without SACK. True when the round trip
+    could be measured."""
     board, recovery, cc = tcb.board, tcb.recovery, tcb.cc
     una, flight = tcb.snd_una, tcb.flight
     acked, outstanding = ack - una, tcb.snd_nxt - una
     limited = flight + cc.mss > cc.cwnd or (cc.cwnd < cc.ssthresh and 2 * flight >= cc.cwnd)
     tcb.snd_una = ack
-    tcb.snd_nxt = max(tcb.snd_nxt, ack)  # a window probe's byte is in no books
     quiet = board.plain and recovery.phase is Phase.OPEN and tcb.tail.end is None
     if quiet and not blocks and not duplicate:
+        last = None
         if acked:
+            oldest = board.ranges[0].at if board.ranges else now
             last = board.trim(ack)
             if last is not None:
                 tcb.rack.latest(last, now)
-                tcb.rtt.observe(tcb.rack.rtt)
+                tcb.rtt.measure(now, tcb.rack.rtt, now - oldest)
             cc.on_ack(acked, now, tcb.rtt.srtt, limited, tcb.rtt.latest)
-        return
+        return last is not None
     top, waiting = board.top, outstanding - board.sacked - board.presumed
     news = board.acknowledge(ack) if acked else []
     sacked: list[Delivered] = []
@@ -42,12 +44,11 @@ def acknowledged(tcb: Tcb, now: int, ack: int, blocks: Blocks, echo_age: int | N
     unechoed = NEVER if echo_age is None else (now // MILLISECOND - echo_age + 1) * MILLISECOND
     if acked and echo_age is not None and recovery.phase is not Phase.OPEN and recovery.can_undo:
         _eifel(tcb, unechoed)
+    measured = _measure(tcb, now, news, sacked)
     if tcb.sack_on:
-        rack, newest = tcb.rack, tcb.rack.order
+        rack = tcb.rack
         rack.delivered(news, now, top, unechoed)
         rack.delivered(sacked, now, top)
-        if rack.order > newest and rack.once:
-            tcb.rtt.observe(rack.rtt)
         news += sacked
         delivered = sum([end - start for start, end, _, _, _ in news])
         if acked:
@@ -70,6 +71,22 @@ def acknowledged(tcb: Tcb, now: int, ack: int, blocks: Blocks, echo_age: int | N
         recovery.reduce(delivered, tcb.flight, False, cc)
     elif acked and before is not Phase.RECOVERY:  # the ACK that ends it has set cwnd
         cc.on_ack(acked, now, tcb.rtt.srtt, limited, tcb.rtt.latest)
+    if measured and tcb.rto_at is not None and board.ranges:
+        # In a queue that grows the first segment may take as long as the last that has arrived.
+        tcb.rto_at = max(tcb.rto_at, board.ranges[0].at + tcb.rtt.rto)
+    return measured
+
+
+def _measure(tcb: Tcb, now: int, news: list[Delivered], sacked: list[Delivered]) -> bool:
+    """RTT samples from what was sent once. Not from what a cumulative ACK reports beside repaired bytes: that
+    may have waited for the repair (Karn)."""
+    once = [one.at for one in sacked if not one.again]
+    if not any(one.again for one in news):
+        once += [one.at for one in news]
+    if not once:
+        return False
+    tcb.rtt.measure(now, now - max(once), now - min(once))
+    return True
 
 
 def reordering_timeout(tcb: Tcb, now: int) -> None:
@@ -94,6 +111,27 @@ def retransmission_timeout(tcb: Tcb, now: int) -> None:
     board.mark_all_lost(now - patience)
     tcb.reo_at = None
     tcb.tail.cancel()
+
+
+def window_closed(tcb: Tcb) -> None:
+    """An ACK says that the peer takes nothing now. It is alive, so nothing is given up; and a lone byte
+    outstanding is a window probe, which the persist timer repeats."""
+    tcb.data_attempts = 0
+    if tcb.snd_nxt - tcb.snd_una == 1 and tcb.snd_nxt <= tcb.snd_end:
+        tcb.rto_at = None
+        tcb.tail.cancel()
+
+
+def window_opened(tcb: Tcb, now: int) -> None:
+    """The peer takes data again: the back-off was the window's, and what was probed with or timed out is sent
+    at once. That is no sign of congestion (RFC 9293 §3.8.6.1)."""
+    tcb.rtt.forget_backoff()
+    if tcb.snd_nxt == tcb.snd_una:
+        return
+    if tcb.rto_at is None:  # only probes are outstanding: the closed window has refused them
+        tcb.board.mark_all_lost(now)
+    else:
+        tcb.rto_at = now + tcb.rtt.rto
 
 
 def detect(tcb: Tcb, now: int) -> bool:

@@ -127,25 +127,24 @@ def _again(tcb: Tcb, start: int, end: int) -> Span:
 
 
 def span_sent(tcb: Tcb, now: int, span: Span) -> None:
-    """Book a span as sent: RTT timing (Karn), RTO (RFC 6298 (5.1)), state after a FIN."""
+    """Book a span as sent: scoreboard, RTO (RFC 6298 (5.1)), state after a FIN."""
     end = span.offset + span.length + (1 if span.fin else 0)
     if span.probe:
-        tcb.probe_max = end
         tcb.probe_waits = True
+        if end > tcb.snd_nxt:  # it counts as sent: the peer may have taken it (RFC 9293 §3.8.6.1)
+            tcb.board.sent(span.offset, end, now)
+            tcb.snd_nxt = end
         return
     again = span.offset < tcb.snd_nxt
     if again:
         tcb.board.sent_again(span.offset, end, now)
         tcb.retransmits += 1
-        tcb.timed = None
         tcb.resent_timestamp = tcb.timestamp(now)
         if span.offset == tcb.snd_una and tcb.sack_on:
             tcb.rto_at = None  # restarts with the first segment outstanding (RFC 6675 §6)
     else:
         tcb.board.sent(span.offset, end, now)
         tcb.snd_nxt = end
-        if tcb.timed is None:
-            tcb.timed = (end, now)
     tcb.sent_at = now
     if tcb.recovery.phase is not Phase.OPEN:
         tcb.recovery.sent(end - span.offset, again, now)

@@ -71,7 +71,6 @@ class Tcb:
         "persist_at",
         "persist_count",
         "probe",
-        "probe_max",
         "probe_waits",
         "rack",
         "rcv_adv",
@@ -100,9 +99,9 @@ class Tcb:
         "syn_count",
         "syn_data",
         "syn_due",
+        "syn_sent_at",
         "tail",
         "time_wait_at",
-        "timed",
         "ts_offset",
         "ts_on",
         "ts_recent",
@@ -165,12 +164,11 @@ class Tcb:
         self.cc = CONTROLLERS[config.congestion](self.mss, config.initial_window)
         self.rto_at: int | None = None
         self.sent_at = 0  # the last time that data left; idle time that was reacted to does not count
-        self.timed: tuple[int, int] | None = None  # (end offset, sent at) of the segment being timed
+        self.syn_sent_at: int | None = None  # of a SYN or SYN/ACK that was sent once and not yet answered
         self.persist_at: int | None = None
         self.persist_count = 0
         self.probe = False
         self.probe_waits = False  # one was sent, and nothing has come since
-        self.probe_max = 0  # end of the last window probe: the peer may acknowledge it
         self.time_wait_at: int | None = None
         self.syn_count = 0
         self.syn_due = False  # a SYN or SYN/ACK is to be sent

@@ -63,7 +63,6 @@ def _resend_data(tcb: Tcb, now: int) -> Expiry:
         return Expiry.GAVE_UP_SENDING
     retransmission_timeout(tcb, now)
     tcb.rtt.expired()
-    tcb.timed = None
     tcb.rto_at = now + tcb.rtt.rto
     if tcb.snd_wnd == 0:
         tcb.probe = True  # a closed window hides the loss: probing resends the first byte
@@ -81,5 +80,5 @@ def syn_sent(tcb: Tcb, now: int) -> None:
     tcb.syn_due = False
     tcb.syn_count += 1
     tcb.snd_nxt = max(tcb.snd_nxt, 1)  # behind a SYN/ACK there may be data already (RFC 7413)
-    tcb.timed = (1, now) if tcb.syn_count == 1 else None  # Karn
+    tcb.syn_sent_at = now if tcb.syn_count == 1 else None  # Karn
     tcb.rto_at = now + tcb.rtt.rto
