@@ -61,6 +61,8 @@ def _data_fin_timeout(conn: Connection, now: int) -> None:
     for sub in conn.subflows:
         if sub.alive:
             observe(conn, now, sub, Observation.DATA_FIN_UNANSWERED)
+    if conn.role == "client" and not (conn.confirmed or conn.has_sent) and conn.first.established:
+        conn.first.answers_synack = conn.first.tcb.ack_now = True  # the third ACK may be lost: the keys again
     queue_fin(conn)
     if conn.data_fin_attempts >= conn.config.data_attempts:
         conn.reset(now, Reason.DATA_TIMED_OUT)
@@ -105,9 +107,10 @@ def queue_fin(conn: Connection) -> None:
     """The subflows' FINs. Plain TCP: behind the data. MPTCP: when both DATA_FINs have been acknowledged.
 
     A peer that never sent a DATA_ACK may have fallen back, and was sent nothing that plain TCP acknowledges:
-    a FIN tells, by the way in which it is acknowledged (RFC 8684 §3.7).
+    a FIN tells, by the way in which it is acknowledged (RFC 8684 §3.7). Without any data that is likely: the
+    keys were in the third ACK alone.
     """
-    ignored = not conn.confirmed and conn.data_fin_attempts >= IGNORED
+    ignored = not conn.confirmed and conn.data_fin_attempts >= (IGNORED if conn.has_sent else 1)
     if not said_all(conn) or not (conn.mode is Mode.TCP or conn.both_done or ignored):
         return
     for sub in conn.subflows:

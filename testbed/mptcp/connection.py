@@ -348,6 +348,11 @@ class Connection:
         self.finish(now, clean=True, verdict=self.running_verdict(), reason=self.fallback_reason)
 
     @property
+    def has_sent(self) -> bool:
+        """Data of ours was mapped."""
+        return self.sender.nxt > self.sender.first
+
+    @property
     def has_fallen_back(self) -> bool:
         """Plain TCP by now, and the SYN or the profile asked for more."""
         asked = self.profile is not Profile.TCP and self.fallback_reason is not Reason.NO_CAPABLE_IN_SYN

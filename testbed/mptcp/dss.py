@@ -35,6 +35,7 @@ def take_dss(conn: Connection, sub: Subflow, now: int, segment: Segment, dss: Ds
         return
     length = dss.length - dss.data_fin  # the DATA_FIN is the mapping's last octet (RFC 8684 §3.3.3)
     if length > 0:
+        sub.peer_maps = True
         # A DATA_FIN counts in the length that is checksummed, but has no byte on the subflow.
         add_mapping(conn, sub, now, Mapping(ssn, data, length, dss.checksum, with_fin=dss.data_fin))
         if sub.lost or conn.mode is not Mode.MPTCP:
@@ -159,6 +160,10 @@ def take_acknowledgement(
     with_data_ack = dss is not None and dss.data_ack is not None
     acks_data = bool(arrival.acked and segment.flags & ACK and tcb.snd_una > 1)
     expected = conn.mode is Mode.MPTCP and not conn.both_done  # nothing is left to acknowledge
+    if with_data_ack and segment.flags & ACK and tcb.ack_offset(segment.ack) == tcb.snd_una:
+        sub.data_ack_is_current = True
+    elif acks_data:
+        sub.data_ack_is_current = False
     answers = sub.asked and not segment.payload
     if answers:
         sub.asked = False

@@ -33,6 +33,7 @@ class Observation(Enum):
     TOKEN_IN_USE = "token already in use"
     FIRST_PACKET_WITHOUT_CAPABLE = "first in-order packet after the SYN/ACK without MP_CAPABLE"
     FIRST_PACKET_WITH_DSS = "the same, but with a DSS"
+    FIRST_PACKET_WITH_DATA_ACK = "the same, with a DATA_ACK of data that was sent before it (Fast Open)"
     COOKIE_WITHOUT_CAPABLE = "packet that brings back a SYN cookie, without the client's key"
     COOKIE_KEY_MISMATCH = "packet that brings back a SYN cookie, with another server key"
     ACK_WITHOUT_DATA_ACK = "acknowledgement of data without a DATA_ACK"
@@ -63,6 +64,7 @@ class Situation:
     profile: Profile
     confirmed: bool = False  # a DATA_ACK of the peer was seen
     acknowledged: bool = False  # one that came with an acknowledgement of data
+    peer_maps: bool = False  # a mapping of the peer came here in a DSS
     only_subflow: bool = True
     never_joined: bool = True  # this is the first subflow, and no second one was ever open
     contiguous: bool = True  # no data of either direction is missing before the place in question
@@ -138,19 +140,28 @@ def _first_packet_with_dss(situation: Situation) -> Decision:
     return Decision(Action.FALL_BACK, Reason.THIRD_ACK_WITHOUT_CAPABLE)
 
 
+def _first_packet_with_data_ack(situation: Situation) -> Decision:
+    """v0's client has our key and takes our mappings, and we know its key: MPTCP works both ways. It will not
+    fall back any more, so neither may we (RFC 6824 §3.6)."""
+    return STAY if situation.profile is Profile.V0 else _first_packet_with_dss(situation)
+
+
 def _ack_without_data_ack(situation: Situation) -> Decision:
     """Seen at the start it means that the peer, or the path, speaks plain TCP. A DATA_ACK that came before
     we had sent anything does not speak against that.
 
-    Bytes without a mapping do: the peer still maps, and would map them again after our fallback, which
-    plain TCP would take for new bytes. Later, or with such bytes, one lost option changes nothing.
+    A mapping with it does: one ACK may have lost its options, so more of them are waited for. While bytes
+    wait for a mapping nothing falls back: the peer would map them again, and plain TCP would take the second
+    copy for new bytes.
     """
     if not situation.only_subflow:
         return _reset(situation, Reason.NO_DATA_ACK, RST_MIDDLEBOX)
-    if situation.acknowledged or situation.unmapped:
-        if situation.unconfirmed_acks >= VANISHED_AFTER:
-            return _reset(situation, Reason.OPTIONS_VANISHED, RST_MIDDLEBOX)
+    never_plain = situation.acknowledged or situation.unmapped
+    speaks_mptcp = situation.peer_maps and situation.confirmed
+    if (never_plain or speaks_mptcp) and situation.unconfirmed_acks < VANISHED_AFTER:
         return STAY
+    if never_plain:
+        return _reset(situation, Reason.OPTIONS_VANISHED, RST_MIDDLEBOX)
     return _missing_option(situation, Reason.NO_DATA_ACK)
 
 
@@ -211,6 +222,7 @@ _RULES: dict[Observation, Callable[[Situation], Decision]] = {
     Observation.TOKEN_IN_USE: _fall_back(Reason.TOKEN_COLLISION),
     Observation.FIRST_PACKET_WITHOUT_CAPABLE: _fall_back(Reason.THIRD_ACK_WITHOUT_CAPABLE),
     Observation.FIRST_PACKET_WITH_DSS: _first_packet_with_dss,
+    Observation.FIRST_PACKET_WITH_DATA_ACK: _first_packet_with_data_ack,
     Observation.COOKIE_WITHOUT_CAPABLE: _fall_back(Reason.COOKIE_WITHOUT_KEY),
     Observation.COOKIE_KEY_MISMATCH: _fall_back(Reason.COOKIE_KEY_MISMATCH),
     Observation.ACK_WITHOUT_DATA_ACK: _ack_without_data_ack,

@@ -57,8 +57,12 @@ def third_packet_arrived(
         if dss is not None and len(conn.early_dss) < MOST_EARLY_DSS:
             conn.early_dss.append(dss)
     else:
-        with_dss = dss is not None
-        seen = Observation.FIRST_PACKET_WITH_DSS if with_dss else Observation.FIRST_PACKET_WITHOUT_CAPABLE
+        if dss is None:
+            seen = Observation.FIRST_PACKET_WITHOUT_CAPABLE
+        elif dss.data_ack is not None and conn.has_sent:
+            seen = Observation.FIRST_PACKET_WITH_DATA_ACK
+        else:
+            seen = Observation.FIRST_PACKET_WITH_DSS
         if conn.third_packet_observation is not None:
             seen = conn.third_packet_observation
         if observe(conn, now, sub, seen).action is Action.FALL_BACK:

@@ -33,6 +33,7 @@ def observe(
         conn.profile,
         confirmed=sub.confirmed,
         acknowledged=sub.acknowledged,
+        peer_maps=sub.peer_maps,
         only_subflow=_is_only(conn, sub),
         never_joined=not sub.index and not conn.joined,
         contiguous=_is_contiguous(conn, sub),

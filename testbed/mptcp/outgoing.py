@@ -10,7 +10,7 @@ from __future__ import annotations
 from testbed.mptcp import closing, fast_open, join
 from testbed.mptcp.assign import assign, usable
 from testbed.mptcp.capable import attach_to_ack, flags, syn_option
-from testbed.mptcp.config import ThirdAck
+from testbed.mptcp.config import Profile, ThirdAck
 from testbed.mptcp.connection import Connection, Mode
 from testbed.mptcp.mapping import Mapping
 from testbed.mptcp.option_space import data_ack_bytes, dsn_8, frame_room, payload_room
@@ -134,7 +134,7 @@ def _data(conn: Connection, sub: Subflow, now: int, span: Span) -> Segment:
     elif conn.mode is Mode.MPTCP:
         if span.fin and not sub.leaving:
             conn.data_fin_at = None  # a FIN before the DATA_FIN was acknowledged: never without it
-        options += _ack_options(conn, sub, now)
+        options += _ack_options(conn, sub, now, span.fin)
     elif sub.announce_infinite is not None and span.length:
         options.append(_infinite_option(conn, sub.announce_infinite))
     last = span.length > 0 and span.offset + span.length == tcb.snd_end and not conn.sender.unmapped
@@ -232,8 +232,13 @@ def _with_signal(conn: Connection, sub: Subflow, options: list[Option], signal: 
     return [*options, signal]
 
 
-def _ack_options(conn: Connection, sub: Subflow, now: int) -> list[Option]:
-    """MP_CAPABLE with both keys where it is due, else a DATA_ACK, and the DATA_FIN when that is due."""
+def _ack_options(conn: Connection, sub: Subflow, now: int, fin: bool = False) -> list[Option]:
+    """MP_CAPABLE with both keys where it is due, else a DATA_ACK, and the DATA_FIN when that is due.
+
+    There is no room for a DATA_FIN beside both keys. The draft's server answers the keys, so there the
+    DATA_FIN waits for that (§3.1.2). RFC 8684's need not: the DATA_FIN follows in a segment of its own, as
+    Linux sends it. A FIN never leaves without its DATA_FIN.
+    """
     owes_fin = sub.usable and closing.data_fin_is_owed(conn) and closing.carries_data_fin(conn, sub)
     attach = (
         conn.role == "client"
@@ -242,14 +247,15 @@ def _ack_options(conn: Connection, sub: Subflow, now: int) -> list[Option]:
             conn.profile,
             repeat=conn.mptcp.repeat_keys,
             answers_synack=sub.answers_synack,
-            data_sent=conn.sender.nxt > conn.sender.first,
+            data_sent=conn.has_sent,
             confirmed=conn.confirmed,
         )
     )
+    if owes_fin and (fin or (conn.profile is Profile.V1 and not sub.answers_synack)):
+        attach = False
     if attach:
         keys = MpCapable(conn.speech.version, _agreed(conn), conn.local_key, conn.remote_key)
-        if owes_fin:
-            # No room for a DATA_FIN beside both keys: first hear that they have arrived.
+        if owes_fin and conn.profile is not Profile.V1:
             closing.arm_data_fin(conn, sub, now)
         if conn.receiver.next > 1:
             # 20 + 8 + 10 for timestamps: only a 4-byte DATA_ACK fits (draft §3.1.2).

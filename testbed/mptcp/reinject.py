@@ -77,9 +77,10 @@ def data_timeout(conn: Connection, now: int) -> None:
     """Subflows have acknowledged the oldest data and no DATA_ACK came: send it again, with a new mapping, on
     another subflow or on the only one.
 
-    As long as a subflow still has it in flight, that subflow's own timer takes care. Where acknowledgements
-    come without DATA_ACKs the peer may have fallen back: there a second copy would be new data to it, so it
-    is asked for an ACK first. Copies that are acknowledged like the first prove that no mapping passes.
+    As long as a subflow still has it in flight, that subflow's own timer takes care. Where the newest
+    acknowledgement came without a DATA_ACK the peer may have taken the data, and may have fallen back: there
+    a second copy would be new data to it, so it is asked for an ACK first. Copies that are acknowledged like
+    the first prove that no mapping passes.
     """
     conn.data_rto_at = None
     sender = conn.sender
@@ -87,7 +88,7 @@ def data_timeout(conn: Connection, now: int) -> None:
     working = [sub for sub in conn.subflows if sub.may_carry]
     in_flight = any(not sub.stale and _in_flight(sub, una) for sub in working)
     if working and not in_flight and una < sender.nxt:
-        trusted = any(not sub.acks_without_data_ack for sub in working)
+        trusted = conn.joined > 0 or any(sub.data_ack_is_current for sub in working)
         if conn.data_rto_attempts >= MOST_COPIES and trusted and una < sender.edge:
             for sub in working:
                 observe(conn, now, sub, Observation.DATA_ACK_OVERDUE)

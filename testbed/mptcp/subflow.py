@@ -56,12 +56,14 @@ class Subflow:
         "confirmed",
         "copied",
         "cursor",
+        "data_ack_is_current",
         "index",
         "initiated",
         "join",
         "leaving",
         "local_id",
         "opened",
+        "peer_maps",
         "penalized_at",
         "pending",
         "plain_syn",
@@ -101,6 +103,8 @@ class Subflow:
         self.confirmed = False  # a DATA_ACK came on it
         self.acknowledged = False  # and acknowledged data of ours: options pass both ways (RFC 8684 §3.7)
         self.acks_without_data_ack = 0
+        self.peer_maps = False  # a mapping of the peer came on it, in a DSS
+        self.data_ack_is_current = False  # the newest acknowledgement of data on it came with a DATA_ACK
         self.asks = self.asked = False  # an ACK that the peer must answer is due; was sent
         self.announce_infinite: Mapping | None = None
         self.sent = self.received = 0  # payload bytes, copies included

@@ -159,6 +159,9 @@ def test_a_server_that_answers_before_the_key_maps_without_data_ack(profile: Pro
     before = [one.segment for one in pair.crossings[:heard] if one.way == "up" and one.segment in ups]
     assert before
     for one in before:
+        dss = option(one, Dss)
+        if profile is Profile.V1 and dss is not None and dss.data_fin:
+            continue  # no room for both; it follows an ACK with the keys (RFC 8684 §3.3.3)
         keys = option(one, MpCapable)
         assert keys is not None
         assert keys.sender_key == pair.client.report().local_key

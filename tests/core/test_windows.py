@@ -9,8 +9,8 @@ import pytest
 
 from testbed.mptcp.config import SPOKEN, ClientConfig, Profile, ServerConfig, SynCookies, TcpConfig
 from testbed.mptcp.reasons import Verdict
-from testbed.mptcp.wire import Segment
-from tests.core.boxes import is_synack, pair_of
+from testbed.mptcp.wire import ACK, Segment
+from tests.core.boxes import is_synack, onward, pair_of
 from tests.core.multipath import multipath, open_subflows, transfer
 from tests.pair import MILLISECOND, SECOND, Pair
 
@@ -138,3 +138,26 @@ def test_a_pause_ends_in_no_burst(chatter: bool) -> None:
     burst = [one.segment for one in pair.crossings if one.way == "up" and one.time == began]
     assert len(burst) <= 20
     assert max(windows()) == 14_600
+
+
+def test_a_retransmission_with_a_new_acknowledgement_brings_its_window() -> None:
+    """Its sequence number is old, so by SND.WL1 alone the left edge would move and the window would not: the
+    sender would go beyond what the receiver has ever offered."""
+    pair = Pair(server=ServerConfig(syn_cookies=SynCookies.OFF), client=ClientConfig(profile=Profile.TCP))
+    pair.establish()
+    pair.client.send(b"x" * 1_000)
+    pair.run(until=lambda: pair.server.received() == b"x" * 1_000)
+    pair.server.send(bytes(1_000))
+    pair.run(until=lambda: len(pair.client.received()) == 1_000)
+    pair.run(until=pair.now + SECOND)
+    tcb_edge = onward(pair, "up", window=100, flags=ACK)
+    pair.deliver(pair.server, replace(tcb_edge, seq=(tcb_edge.seq + 100) & 0xFFFF_FFFF))
+    pair.server.send(bytes(100_000))
+    pair.run(until=pair.now + 5 * MILLISECOND)
+    sent = [one for one in pair.segments("down") if one.payload][1:]
+    assert 0 < sum(len(one.payload) for one in sent) <= 100 << 7
+    last = sent[-1]
+    acked = (last.seq + len(last.payload)) & 0xFFFF_FFFF
+    pair.deliver(pair.server, replace(tcb_edge, ack=acked, window=0))
+    pair.run(until=pair.now + 5 * MILLISECOND)
+    assert [one for one in pair.segments("down") if one.payload][1:] == sent

@@ -153,3 +153,21 @@ assert got == b"x" * 1000
     ours = server.result()
     assert ours["bytes_received"] == 1000
     assert ours["verdict"] in ("tcp", "fallback")
+
+
+@pytest.mark.parametrize("lost", ["", THIRD_ACK])
+@pytest.mark.parametrize("cookies", ["1", "2"])
+def test_our_client_closes_without_a_byte(pair: tuple[Namespace, Namespace], cookies: str, lost: str) -> None:
+    """Linux sends no DATA_ACK for the keys alone, so the DATA_FIN follows the third ACK at once. Both ends
+    close, also where the third ACK is lost and Linux falls back."""
+    a, b = pair
+    if lost:
+        drop(b, lost)
+    b.sysctl("net.ipv4.tcp_syncookies", cookies)
+    server = LinuxEcho(b, B)
+    ours = client(a, B, send=0, receive=0)
+    linux = server.result()
+    assert linux["received"] == 0
+    assert ours["verdict"] == ("fallback" if lost else "mptcp"), ours
+    assert ours["closed_by"] == ("fin" if lost else "data_fin"), ours
+    assert ours["seconds"] < (2 if lost else 0.5)

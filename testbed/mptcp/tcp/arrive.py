@@ -280,8 +280,13 @@ def _acknowledgement(
 
 def _window_is_newer(tcb: Tcb, offset: int, ack: int, window: int) -> bool:
     """RFC 9293 §3.10.7.4's SND.WL1 and SND.WL2; and a window probe that comes again may open a closed window,
-    though what was sent in between lies behind its byte."""
-    if tcb.snd_wl1 < offset or (tcb.snd_wl1 == offset and tcb.snd_wl2 <= ack):
+    though what was sent in between lies behind its byte.
+
+    Departs from RFC 9293 §3.10.7.4 because a retransmission has an old sequence number beside a new
+    acknowledgement: it moves the left edge, and with the old window the right edge would move too far. A
+    larger acknowledgement was sent later, as Linux has it, too.
+    """
+    if tcb.snd_wl2 < ack or tcb.snd_wl1 < offset or (tcb.snd_wl1 == offset and tcb.snd_wl2 == ack):
         return True
     return not tcb.snd_wnd and window > 0 and offset + PROBE == tcb.snd_wl1
 
