@@ -12,7 +12,7 @@ for net in sim mininet; do
     rm -rf results/bench-$net
     .venv/bin/testbed run experiments/bulk.yaml --net $net --jobs 1 --out results/bench-$net > /dev/null
     echo "== $net"
-    .venv/bin/python scripts/bench.py results/bench-$net
+    .venv/bin/python -P scripts/bench.py results/bench-$net
 done
 
 if [ "$(.venv/bin/testbed doctor --way)" != sim ]; then

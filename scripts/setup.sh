@@ -11,7 +11,7 @@ began=$SECONDS
 # command -> Debian package. A lab needs mnexec, ifconfig and ip; the tests use the others.
 declare -A packages=(
     [mnexec]=mininet [ifconfig]=net-tools [ip]=iproute2 [ethtool]=ethtool
-    [nft]=nftables [tcpdump]=tcpdump [tshark]=tshark [curl]=curl [mptcpize]=mptcpize
+    [nft]=nftables [tcpdump]=tcpdump [tshark]=tshark [curl]=curl [mptcpize]=mptcpize [ping]=iputils-ping
 )
 if [ "${1:-}" = tests ]; then
     packages+=([chromium]=chromium [chromedriver]=chromium-driver)
@@ -22,7 +22,7 @@ system_packages() {
     for command in "${!packages[@]}"; do
         command -v "$command" > /dev/null || missing+=("${packages[$command]}")
     done
-    if ! python3 -c 'import ensurepip, venv' 2> /dev/null; then
+    if ! python3 -I -c 'import ensurepip, venv' 2> /dev/null; then
         missing+=(python3-venv)
     fi
     [ ${#missing[@]} -gt 0 ] || return 0
@@ -49,7 +49,7 @@ system_packages() {
 find_python() {
     local name
     for name in "${PYTHON:-python3}" python3.13 python3.12 python3.11 python3.14; do
-        if "$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2> /dev/null; then
+        if "$name" -I -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2> /dev/null; then
             echo "$name"
             return
         fi
@@ -60,15 +60,15 @@ find_python() {
 
 python_packages() {
     local stamp=.venv/.setup want
-    want=$(cat requirements.lock pyproject.toml | sha256sum)
-    if .venv/bin/python -c 'import testbed' 2> /dev/null && [ "$(cat $stamp 2> /dev/null)" = "$want" ]; then
+    want=$(cat requirements.lock pyproject.toml setup.py | sha256sum)
+    if .venv/bin/python -P -c 'import testbed' 2> /dev/null && [ "$(cat $stamp 2> /dev/null)" = "$want" ]; then
         return 0
     fi
     local python
     python=$(find_python)
     echo "setup: installing Python packages into .venv (about 40 s)"
-    if ! .venv/bin/python -c 'import pip' 2> /dev/null; then
-        "$python" -m venv --clear .venv || {
+    if ! .venv/bin/python -P -c 'import pip' 2> /dev/null; then
+        "$python" -P -m venv --clear .venv || {
             echo "setup: python3-venv is missing: sudo apt-get install python3-venv" >&2
             exit 3
         }

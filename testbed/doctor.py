@@ -6,7 +6,6 @@ lab can be had is testbed/net's own answer.
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 import sys
@@ -15,8 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from testbed.errors import MachineError
+from testbed.interpreter import search_path
+from testbed.portable import lack_of_linux
 
-SEARCH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
+SEARCH = search_path()
 
 # program -> (Debian package, what it is for, whether a lab needs it)
 PROGRAMS = {
@@ -24,6 +25,7 @@ PROGRAMS = {
     "ip": ("iproute2", "Mininet's links", True),
     "ifconfig": ("net-tools", "Mininet's addresses", True),
     "mnexec": ("mininet", "Mininet's node shells; without it a slower stand-in is used", False),
+    "ping": ("iputils-ping", "pingall at the prompt of testbed topo shell", False),
     "tshark": ("tshark", "the tests: an independent decoder", False),
     "tcpdump": ("tcpdump", "captures by hand", False),
     "nft": ("nftables", "the tests with Linux as the peer: exact drops", False),
@@ -43,6 +45,9 @@ class Check:
 
 
 def examine() -> list[Check]:
+    """Everything that a lab needs or uses; on other systems than Linux only what keeps labs away."""
+    if lack := lack_of_linux():
+        return [_python(), Check("Linux", False, True, f"labs need Linux; {lack.why}", lack.remedy)]
     return [_python(), *_namespaces(), *_programs(), *_kernel()]
 
 

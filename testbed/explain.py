@@ -1,27 +1,30 @@
 """Words of results and packets: what each means, its RFC section, and the code and tests where it lives.
 
 Decides the dictionary of `testbed explain`. Reasons, counters, congestion controllers and schedulers explain
-themselves in testbed/mptcp; what is added here are the names that come from elsewhere: MPTCP options, TCP
-states, the flags of endpoints, the fields of results. Places are looked up in the source when asked, so
-that they cannot go stale.
+themselves in testbed/mptcp, the kernel's counters in testbed/kernel_counters.py; what is added here are the
+names that come from elsewhere: MPTCP options, reasons of MP_TCPRST, TCP states, the flags of endpoints, the
+fields of results. Places are looked up in the source when asked, so that they cannot go stale.
 """
 
 from __future__ import annotations
 
 import difflib
+import functools
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import testbed
 from testbed.errors import UserError
+from testbed.kernel_counters import GROUPS
 from testbed.link import BOXES
 from testbed.link import WORDS as DROPS
 from testbed.mptcp.cc import CONTROLLERS
 from testbed.mptcp.counters import COUNTERS
 from testbed.mptcp.reasons import Reason, Verdict
 from testbed.mptcp.sched import SCHEDULERS
+from testbed.shipped import checkout
 from testbed.workloads import FAULTS
 
 MOST_PLACES = 6
@@ -58,6 +61,33 @@ OPTIONS = {
     "MP_FAIL": ("reports a failed DSS checksum", "RFC 8684 §3.7", "MpFail"),
     "MP_FASTCLOSE": ("closes the whole connection abruptly", "RFC 8684 §3.5", "MpFastclose"),
     "MP_TCPRST": ("says why a subflow is reset", "RFC 8684 §3.6", "MpTcpRst"),
+}
+
+# Value of the option's reason field -> name, meaning, the other names that it goes by.
+RST_REASONS = {
+    0: ("unspecified", "no more is known than that the subflow is reset", ("EUNSPEC", "unspecified error")),
+    1: (
+        "mptcp_error",
+        "an error of Multipath TCP, for example an invalid option",
+        ("EMPTCP", "MPTCP specific error"),
+    ),
+    2: ("no_resources", "the host lacks the resources for this subflow", ("ERESOURCE", "lack of resources")),
+    3: (
+        "prohibited",
+        "the host's policy does not allow this subflow",
+        ("EPROHIBIT", "administratively prohibited"),
+    ),
+    4: ("too_much_outstanding_data", "too much data of this subflow is not acknowledged", ("EWQ2BIG",)),
+    5: (
+        "unacceptable_performance",
+        "this subflow is too slow or loses too much; others remain",
+        ("EBADPERF",),
+    ),
+    6: (
+        "middlebox_interference",
+        "a middlebox changes this subflow, for example it removes options or changes data",
+        ("EMIDDLEBOX", "middlebox interference detected"),
+    ),
 }
 
 FLAGS = {
@@ -129,14 +159,28 @@ STATES = {
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A word explained. `files` and `tests` are "path:line", relative to the repository."""
+    """A word explained. `aliases`: other names of the same; `group`: nstat's prefix of a kernel counter.
+    `files` and `tests` are "path:line", relative to the repository."""
 
     name: str
     kind: str
     meaning: str
     section: str
+    aliases: tuple[str, ...] = ()
+    group: str = ""
     files: tuple[str, ...] = ()
     tests: tuple[str, ...] = ()
+
+    def goes_by(self, plain: str) -> bool:
+        return plain in map(_plain, (self.name, *self.aliases))
+
+
+def known() -> dict[str, list[str]]:
+    """Return every name that can be explained, by kind."""
+    found: dict[str, list[str]] = {}
+    for entry in _entries():
+        found.setdefault(entry.kind, []).append(entry.name)
+    return found
 
 
 def explain(word: str) -> list[Entry]:
@@ -146,20 +190,25 @@ def explain(word: str) -> list[Entry]:
     UserError names what is near.
     """
     wanted = _plain(word)
-    found = [entry for entry in _entries() if _plain(entry.name) == wanted]
-    if all(entry.kind == "field" for entry in found):
+    found = [entry for entry in _entries() if wanted and entry.goes_by(wanted)]
+    found = found or [entry for entry in _entries() if _plain(entry.group) == wanted and wanted]
+    if any(entry.name == "MP_TCPRST" for entry in found):
+        found += [entry for entry in _entries() if entry.kind == "RST reason"]
+    if wanted and all(entry.kind == "field" for entry in found):
         found += [
             entry
             for entry in _entries()
             if wanted in (_plain(f"{entry.kind}s"), _plain(f"{entry.kind}es"), _plain(entry.kind))
         ]
     if not found:
-        names = [entry.name for entry in _entries()]
+        names = [name for entry in _entries() for name in (entry.name, *entry.aliases)]
         plain = {_plain(name): name for name in names}
         near = [plain[close] for close in difflib.get_close_matches(wanted, plain, n=3, cutoff=0.5)]
-        near += [name for name in names if wanted in _plain(name) and name not in near]
-        hint = f"did you mean {', '.join(near[:5])}?" if near else "try a reason, such as cookie_without_key"
-        raise UserError(f"explain: nothing is called {word!r}; {hint}")
+        near += [name for name in names if wanted and wanted in _plain(name) and name not in near]
+        hint = (
+            f"did you mean {', '.join(near[:5])}?" if near else "`testbed explain` without a word lists them"
+        )
+        raise UserError(f"explain: unknown word {word!r}; {hint}")
     return [_placed(entry) for entry in found]
 
 
@@ -176,8 +225,21 @@ def _entries() -> Iterator[Entry]:
         yield Entry(profile, "profile", meaning, section)
     for option, (meaning, section, _) in OPTIONS.items():
         yield Entry(option, "option", meaning, section)
+    for value, (name, meaning, aliases) in RST_REASONS.items():
+        others = (
+            f"MP_TCPRST {value}",
+            f"RST reason {value}",
+            f"MPTCP_RST_{aliases[0]}",
+            *aliases,
+            str(value),
+        )
+        yield Entry(name, "RST reason", f"reason {value} of MP_TCPRST: {meaning}", "RFC 8684 §3.6", others)
     for counter, meaning in COUNTERS.items():
-        yield Entry(counter, "counter", meaning, "")
+        yield Entry(counter, "counter", meaning, "", _nstat_names(counter))
+    for prefix, group in GROUPS.items():
+        for counter, meaning in group.items():
+            names = (f"{prefix}{counter}",)
+            yield Entry(counter, "kernel counter", f"Linux, {prefix}: {meaning}", "", names, prefix)
     for state, meaning in STATES.items():
         yield Entry(state, "TCP state", meaning, "RFC 9293 §3.3.2")
     for name, controller in CONTROLLERS.items():
@@ -201,8 +263,15 @@ def _entries() -> Iterator[Entry]:
         yield Entry(name, "field", meaning, "")
 
 
+def _nstat_names(counter: str) -> tuple[str, ...]:
+    """What nstat calls the kernel's counter of the same name."""
+    return tuple(f"{prefix}{counter}" for prefix, group in GROUPS.items() if counter in group)
+
+
 def _placed(entry: Entry) -> Entry:
     pattern = {
+        "RST reason": r"\bMpTcpRst\b",
+        "kernel counter": rf"[\"']{entry.name}[\"']",
         "reason": rf"Reason\.{entry.name.upper()}\b|[\"']{entry.name}[\"']",
         "verdict": rf"Verdict\.{entry.name.upper()}\b",
         "profile": rf"Profile\.{entry.name.upper()}\b",
@@ -222,9 +291,10 @@ def _placed(entry: Entry) -> Entry:
         "field": rf"[\"']{entry.name}[\"']:",
     }[entry.kind]
     package = Path(testbed.__file__).resolve().parent
-    code = _places(package, re.compile(pattern), package.parent)
-    tests = _places(package.parent / "tests", re.compile(pattern), package.parent)
-    return Entry(entry.name, entry.kind, entry.meaning, entry.section, code, tests)
+    code = _places(package, re.compile(pattern, re.MULTILINE), package.parent)
+    root = checkout()  # an installed package has no tests beside it, or those of another project
+    tests = _places(root / "tests", re.compile(pattern, re.MULTILINE), root) if root else ()
+    return replace(entry, files=code, tests=tests)
 
 
 def _class(table: Mapping[str, type], name: str) -> str:
@@ -234,12 +304,17 @@ def _class(table: Mapping[str, type], name: str) -> str:
 def _places(folder: Path, pattern: re.Pattern[str], root: Path) -> tuple[str, ...]:
     """The first line of every file that has the word; the protocol's own files first."""
     found = []
-    for file in sorted(folder.rglob("*.py")):
-        if file.name in ("explain.py", "reasons.py", "counters.py"):
-            continue
-        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
-            if pattern.search(line):
-                found.append(f"{file.relative_to(root)}:{number}")
-                break
+    for file, text in _texts(folder):
+        if match := pattern.search(text):
+            found.append(f"{file.relative_to(root)}:{text.count(chr(10), 0, match.start()) + 1}")
     found.sort(key=lambda place: "/mptcp/" not in place)
     return tuple(found[:MOST_PLACES])
+
+
+@functools.cache
+def _texts(folder: Path) -> list[tuple[Path, str]]:
+    return [
+        (file, file.read_text(encoding="utf-8"))
+        for file in sorted(folder.rglob("*.py"))
+        if file.name not in ("explain.py", "reasons.py", "counters.py", "kernel_counters.py")
+    ]

@@ -13,7 +13,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 RECORD = "record.json"
 ROWS = "rows.json"
@@ -25,11 +25,17 @@ FAILURE = "failure.txt"
 def write_atomically(path: Path, text: str) -> None:
     """All of `text` under `path`, or what was there before."""
     beside = path.with_name(path.name + ".partial")
-    with beside.open("w", encoding="utf-8") as file:
-        file.write(text)
+    with open_new(beside) as file:
+        file.write(text.encode())
         file.flush()
         os.fsync(file.fileno())
     beside.replace(path)
+
+
+def open_new(path: Path, mode: int = 0o666) -> BinaryIO:
+    """A new file under `path`, in place of an old one. A symbolic link there is replaced and not followed."""
+    path.unlink(missing_ok=True)
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), "wb")
 
 
 def write_run(

@@ -10,6 +10,7 @@ import math
 import re
 
 from testbed.errors import UserError
+from testbed.terminal import shown
 
 _NUMBER = re.compile(r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([a-zA-Z/]*)\s*")
 _TIMES = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000, "min": 60_000_000_000}
@@ -18,17 +19,32 @@ SIZES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**
 _RATES = {"bit": 1, "kbit": 1_000, "mbit": 1_000_000, "gbit": 1_000_000_000}
 
 
+MOST_TIME = 86_400 * 10**9  # nanoseconds: a day
+MOST_RATE = 10**12  # bit/s
+MOST_COUNT = 10**9  # packets, or bytes, that may wait
+_MOST_LETTERS = 40  # of a number with its unit
+
+
+def _match(text: str) -> re.Match[str] | None:
+    """A number and its unit. A longer text is not one, and its number could overflow."""
+    return _NUMBER.fullmatch(text) if len(text) <= _MOST_LETTERS else None
+
+
 def parse_time(value: object) -> int:
     """'20ms' -> nanoseconds. Plain 0 needs no unit; any other number does."""
-    if isinstance(value, str) and (match := _NUMBER.fullmatch(value)):
+    if isinstance(value, str) and (match := _match(value)):
         number, unit = float(match[1]), match[2]
-        if unit in _TIMES:
+        if unit in _TIMES and number * _TIMES[unit] <= MOST_TIME:
             return round(number * _TIMES[unit])
+        if unit in _TIMES:
+            raise UserError(f"{shown(value)} is too long; expected at most {show_time(MOST_TIME)}")
         if not unit and number == 0:
             return 0
     if value == 0 and not isinstance(value, bool):
         return 0
-    raise UserError(f"{value!r} is no time; expected a number and a unit (ns, us, ms, s, min) as in '10ms'")
+    raise UserError(
+        f"{shown(value)} is no time; expected a number and a unit (ns, us, ms, s, min) as in '10ms'"
+    )
 
 
 def parse_rate(value: object) -> int | None:
@@ -36,14 +52,14 @@ def parse_rate(value: object) -> int | None:
     if value is None:
         return None
     rate = 0.0
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+    if isinstance(value, int | float) and not isinstance(value, bool) and -MOST_RATE < value < MOST_RATE:
         rate = value * 1e6
-    elif isinstance(value, str) and (match := _NUMBER.fullmatch(value)):
+    elif isinstance(value, str) and (match := _match(value)):
         unit = match[2].lower().removesuffix("/s").removesuffix("ps")
         rate = float(match[1]) * (_RATES.get(unit, 0) if unit else 1e6)
-    if rate < 1:
+    if not 1 <= rate <= MOST_RATE:
         raise UserError(
-            f"{value!r} is no rate; expected Mbit/s above 0 as in 10, or with a unit as in '500kbit'"
+            f"{shown(value)} is no rate; expected Mbit/s above 0 as in 10, or with a unit as in '500kbit'"
         )
     return round(rate)
 
@@ -51,36 +67,39 @@ def parse_rate(value: object) -> int | None:
 def parse_percent(value: object) -> float:
     """5 or '5%' -> 0.05."""
     number = math.nan
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 100:
         number = float(value)
-    elif isinstance(value, str) and (match := _NUMBER.fullmatch(value.replace("%", " "))) and not match[2]:
+    elif isinstance(value, str) and (match := _match(value.replace("%", " "))) and not match[2]:
         number = float(match[1])
     if not 0 <= number <= 100:
-        shown = f"{value} %" if isinstance(value, int | float) else repr(value)
-        raise UserError(f"{shown} is no share of packets; expected a percentage from 0 to 100")
+        given = f"{shown(value)} %" if isinstance(value, int | float) else shown(value)
+        raise UserError(f"{given} is no share of packets; expected a percentage from 0 to 100")
     return number / 100
 
 
 def parse_count(value: object) -> int:
     """A whole number of packets, at least 1."""
-    if isinstance(value, str) and value.strip().isdecimal():
+    if isinstance(value, str) and len(value) <= _MOST_LETTERS and value.strip().isdecimal():
         value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise UserError(f"{value!r} is no number of packets; expected a whole number of at least 1")
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST_COUNT:
+        raise UserError(
+            f"{shown(value)} is no number of packets; "
+            f"expected a whole number of at least 1 and at most {MOST_COUNT:,}"
+        )
     return value
 
 
 def parse_queue(value: object) -> tuple[int, bool]:
     """100 -> 100 packets; '64kB' -> 64,000 and that it is bytes."""
-    if isinstance(value, str) and (match := _NUMBER.fullmatch(value)) and match[2].lower() in _SIZES:
+    if isinstance(value, str) and (match := _match(value)) and match[2].lower() in _SIZES:
         size = round(float(match[1]) * _SIZES[match[2].lower()])
-        if size > 0:
+        if 0 < size <= MOST_COUNT:
             return size, True
     try:
         return parse_count(value), False
     except UserError:
         expected = "expected a whole number of packets of at least 1, or bytes as in '64kB'"
-        raise UserError(f"{value!r} is no length of a queue; {expected}") from None
+        raise UserError(f"{shown(value)} is no length of a queue; {expected}") from None
 
 
 def show_size(size: int) -> str:

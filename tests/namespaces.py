@@ -46,7 +46,7 @@ class Namespace:
 
     def python(self, source: str, *arguments: str, timeout: float = 60) -> str:
         """Runs Python source inside; what it prints."""
-        return self.run(sys.executable, "-c", source, *arguments, timeout=timeout)
+        return self.run(sys.executable, "-P", "-c", source, *arguments, timeout=timeout)
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         """A process inside, with pipes; ended with the namespace at the latest."""
@@ -62,7 +62,7 @@ class Namespace:
         return child
 
     def start_python(self, source: str, *arguments: str) -> subprocess.Popen[str]:
-        return self.start(sys.executable, "-u", "-c", source, *arguments)
+        return self.start(sys.executable, "-P", "-u", "-c", source, *arguments)
 
     def sysctl(self, name: str, value: str) -> None:
         self.run("sysctl", "-qw", f"{name}={value}")

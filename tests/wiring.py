@@ -38,7 +38,7 @@ class Wire:
         path = directory / "spec.json"
         path.write_text(json.dumps({"seed": 3, "links": [link]}))
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "testbed.drive.wires", str(path), str(self.out)],
+            [sys.executable, "-P", "-m", "testbed.drive.wires", str(path), str(self.out)],
             pass_fds=fds,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

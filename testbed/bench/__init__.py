@@ -5,5 +5,6 @@ Decides what is measured and how the comparison stays fair. Nothing here judges:
 
 from testbed.bench import datapath, half_open, labs, paths
 from testbed.bench.text import profile_of, summary
+from testbed.bench.turns import Turns
 
-__all__ = ["datapath", "half_open", "labs", "paths", "profile_of", "summary"]
+__all__ = ["Turns", "datapath", "half_open", "labs", "paths", "profile_of", "summary"]

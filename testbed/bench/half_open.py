@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import gc
 import json
-import os
 import random
 import subprocess
 import sys
@@ -22,8 +21,10 @@ from typing import Any
 
 from testbed.drive.memory import status_bytes
 from testbed.errors import RunFailed, UserError
+from testbed.interpreter import child_environment, module
 from testbed.mptcp.config import MICROSECOND, ClientConfig, Profile, ServerConfig, SynCookies
 from testbed.mptcp.endpoint import Endpoint
+from testbed.portable import usable_cores
 from testbed.workloads import PORT, HostSpec, packed
 from testbed.workloads.flood import SynSource
 from testbed.workloads.spec import MOST_CONNECTIONS, MOST_SYNS
@@ -68,7 +69,7 @@ def measure(
         for most, traced in ((min(syns, MOST_TRACED), True), (syns, False))
     ]
     rows: list[Row] = []
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    with ThreadPoolExecutor(usable_cores()) as pool:
         found = pool.map(_in_its_own_process, tasks)
         for (profile, mode), traced, resident in zip(pairs, found, found, strict=True):
             allocated = {row["syns"]: row["bytes"] for row in traced}
@@ -84,8 +85,10 @@ def up_to(sizes: Sequence[int]) -> list[Row]:
 
 
 def _in_its_own_process(task: Task) -> list[Row]:
-    command = [sys.executable, "-m", "testbed.bench.half_open", json.dumps(asdict(task))]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=WITHIN, check=False)
+    command = module("testbed.bench.half_open", json.dumps(asdict(task)))
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=WITHIN, check=False, env=child_environment()
+    )
     if done.returncode != 0:
         last = done.stderr.strip().splitlines()[-1:] or ["it said nothing"]
         raise RunFailed(f"{task.profile}, SYN cookies {task.syn_cookies}: {last[0]}")

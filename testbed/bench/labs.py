@@ -10,10 +10,8 @@ its look at what the machine allows. What the kernel tidies up behind them is in
 from __future__ import annotations
 
 import json
-import os
 import resource
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +21,7 @@ from pathlib import Path
 from testbed import net
 from testbed.bench.turns import spread
 from testbed.errors import MachineError, UserError
+from testbed.interpreter import child_environment, script
 
 MOST_HOSTS = 200
 _CLASS = """
@@ -100,14 +99,13 @@ def measure(arguments: Arguments, progress: Callable[[str], None] = lambda text:
 def _commands(file: str, way: str) -> dict[str, Sequence[str]]:
     private = ["unshare", "--net", "--mount", "--pid", "--fork", "--mount-proc"]
     private += ["--map-root-user"] if way == "user" else []
-    plain = [*private, sys.executable, str(Path(net.__file__).with_name("plain.py")), file, "star"]
-    ours = [sys.executable, "-P", str(Path(__file__).with_name("once.py")), file]
+    plain = [*private, *script(Path(net.__file__).with_name("plain.py"), file, "star")]
+    ours = script(Path(__file__).with_name("once.py"), file)
     return {LAB: ours, SHAPED: [*plain, "TCLink"], PLAIN: [*plain, "Link"]}
 
 
 def _turn(side: str, command: Sequence[str]) -> Turn:
-    path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
-    environment = {"SETUPTOOLS_USE_DISTUTILS": "stdlib", **os.environ, "PATH": path}  # as labs have it
+    environment = {"SETUPTOOLS_USE_DISTUTILS": "stdlib", **child_environment()}  # as labs have it
     used, began = _cpu(), time.perf_counter()
     done = subprocess.run(
         command, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environment, check=False

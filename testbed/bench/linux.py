@@ -12,6 +12,7 @@ import socket
 import subprocess
 
 from testbed.bench.end import CHUNK, Meter, Report, Task, ready, run
+from testbed.interpreter import child_environment
 from testbed.linux.sockets import IPPROTO_MPTCP, info
 
 
@@ -35,7 +36,7 @@ def _tell_the_path_manager(task: Task) -> None:
         commands += [["add", address, "signal"] for address in task.addresses[1:]]
     for words in commands:
         area = [] if words[0] == "limits" else ["endpoint"]
-        subprocess.run(["ip", "mptcp", *area, *words], check=True)
+        subprocess.run(["ip", "mptcp", *area, *words], check=True, env=child_environment())
 
 
 def _socket(task: Task) -> socket.socket:

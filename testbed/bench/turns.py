@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -16,6 +15,7 @@ from statistics import median
 
 from testbed.bench.end import Report, Task
 from testbed.errors import RunFailed
+from testbed.interpreter import module
 from testbed.net import Lab
 
 LEAST_SIZE = 1 << 16  # bytes
@@ -78,7 +78,7 @@ def transfer(
 
 
 def _start(lab: Lab, kind: str, node: str, task: Task) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", f"testbed.bench.{kind}", json.dumps(asdict(task))]
+    command = module(f"testbed.bench.{kind}", json.dumps(asdict(task)))
     pipe = subprocess.PIPE
     return lab.popen(node, command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True)
 

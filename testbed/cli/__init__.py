@@ -7,15 +7,22 @@ none of these shows a traceback. Holds no logic.
 from __future__ import annotations
 
 import contextlib
+import io
+import os
 import sys
 
 from testbed.errors import TestbedError
+from testbed.interpreter import secure
+from testbed.terminal import guard
 
 
 def main() -> None:
     """The `testbed` command."""
+    guard()
+    secure(os.environ)
     from testbed.cli.app import app
 
+    _print_on_any_terminal()
     try:
         try:
             app(prog_name="testbed")
@@ -37,6 +44,13 @@ def main() -> None:
         with contextlib.suppress(OSError):
             sys.stdout.close()  # or Python tries once more, and complains
         sys.exit(1)
+
+
+def _print_on_any_terminal() -> None:
+    """A character that the terminal does not have becomes "?": drawings suffer, the command does not."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and not (stream.encoding or "").lower().startswith("utf"):
+            stream.reconfigure(errors="replace")
 
 
 def _unsaid(end: SystemExit) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from testbed.cli import (
@@ -22,10 +24,29 @@ app = typer.Typer(
     name="testbed",
     help="A Mininet testbed for Multipath TCP with a userspace MPTCP client and server.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from testbed.version import described
+
+        print(f"testbed {described()}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
+    ] = False,
+) -> None:
+    """A Mininet testbed for Multipath TCP with a userspace MPTCP client and server."""
+
 
 app.command("run")(run.run)
 app.command("reproduce")(reproduce.reproduce)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Annotated, Any
 
 import typer
 
 from testbed.cli.flags import size_of
+from testbed.cli.json_output import lab_turns, print_json, turns
 from testbed.cli.show import table
+from testbed.portable import need_linux
 
 app = typer.Typer(help="How fast the stack is on this machine.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -29,8 +30,10 @@ def datapath_(
         bool, typer.Option("--profile", help="Then once more, to say where our time goes.")
     ] = False,
     no_offload: Annotated[bool, typer.Option("--no-offload", help="Single packets on our side.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """One connection as fast as it goes over plain cables, our stack and Linux's MPTCP taking turns."""
+    need_linux("testbed bench datapath")
     from testbed.bench import datapath, profile_of, summary
 
     arguments = datapath.Arguments(
@@ -42,6 +45,9 @@ def datapath_(
         profile=profile,
     )
     outcome = datapath.measure(arguments, _progress)
+    if as_json:
+        print_json({**turns(outcome), "profiled": outcome.profiled})
+        return
     print("\n".join(summary(outcome)))
     if outcome.profiled is not None:
         for end in ("sender", "receiver"):
@@ -59,13 +65,18 @@ def paths_(
     ] = "",
     rounds: Annotated[int, typer.Option(help="How often each stack has its turn.")] = 3,
     size: Annotated[str, typer.Option(metavar="SIZE", help="Bytes per transfer.")] = "16MB",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """One bulk connection over the two shaped paths of two_path, our stack and Linux's MPTCP taking turns."""
+    need_linux("testbed bench paths")
     from testbed.bench import paths, summary
 
     arguments = paths.Arguments.of(rounds, size_of(size, "--size"), sets or [], dies)
     outcome = paths.measure(arguments, _progress)
-    print("\n".join(summary(outcome, outcome.capacity)))
+    if as_json:
+        print_json(turns(outcome, outcome.capacity))
+    else:
+        print("\n".join(summary(outcome, outcome.capacity)))
 
 
 @app.command("half-open")
@@ -74,11 +85,13 @@ def half_open_(
     as_json: Annotated[bool, typer.Option("--json", help="A JSON object a row.")] = False,
 ) -> None:
     """What half-open connections cost: memory after so many SYNs, with SYN cookies and without."""
+    need_linux("testbed bench half-open")
     from testbed.bench import half_open
 
     rows = half_open.measure(syns, progress=_progress)
     if as_json:
-        print("\n".join(map(json.dumps, rows)))
+        for row in rows:
+            print_json(row)
         return
     head = ["profile", "SYN cookies", "SYNs", "half-open", "allocated B", "B/half-open", "resident MB"]
     print(table(head, [_half_open_cells(row) for row in rows], left=2))
@@ -102,12 +115,17 @@ def _half_open_cells(row: dict[str, Any]) -> list[str]:
 def labs_(
     rounds: Annotated[int, typer.Option(help="How often each side has its turn.")] = 7,
     hosts: Annotated[int, typer.Option(help="Hosts around the router.")] = 19,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """A lab up and down, and plain Mininet with the same class, taking turns."""
+    need_linux("testbed bench labs")
     from testbed.bench import labs
 
     outcome = labs.measure(labs.Arguments(rounds, hosts), _progress)
-    print("\n".join(labs.summary(outcome)))
+    if as_json:
+        print_json(lab_turns(outcome))
+    else:
+        print("\n".join(labs.summary(outcome)))
 
 
 def _progress(text: str) -> None:

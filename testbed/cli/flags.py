@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 
 from testbed.errors import UserError
+from testbed.terminal import shorten
 
 
 def size_of(text: str, option: str) -> int:
@@ -18,7 +19,7 @@ def size_of(text: str, option: str) -> int:
     try:
         return size(text)
     except ValueError as error:
-        raise UserError(f"{option} {text}: {error}") from None
+        raise UserError(f"{option} {shorten(text)}: {error}") from None
 
 
 def writable(path: Path | None, option: str) -> Path | None:

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from testbed.cli.flags import writable
+from testbed.portable import need_linux
 
 
 def interop(
@@ -23,7 +24,7 @@ def interop(
     quick: Annotated[
         bool, typer.Option("--quick", help="1 MB each way, and three transfers for each pair in place of 24.")
     ] = False,
-    jobs: Annotated[int, typer.Option(min=1, metavar="N", help="Cells at a time.")] = 1,
+    jobs: Annotated[int, typer.Option(min=1, max=1024, metavar="N", help="Cells at a time.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Everything that was seen, as JSON.")] = False,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE.md", help="Writes the tables to this file as well.")
@@ -33,6 +34,7 @@ def interop(
 
     Status 1 where a cell fails, 3 where the kernel has no MPTCP.
     """
+    need_linux("testbed interop")
     from testbed.oracle import (
         QUICK_SIZE,
         SIZE,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import math
 from typing import Annotated
 
 import typer
 
+from testbed.cli.json_output import print_json
 from testbed.errors import UserError
 
 app = typer.Typer(help="Closed forms: what a rate must be.", no_args_is_help=True, rich_markup_mode=None)
@@ -94,7 +93,7 @@ def fallback(
             lone_after=math.inf if lone_after is None else lone_after,
         )
     if as_json:
-        print(json.dumps(dataclasses.asdict(said)))
+        print_json(said)
         return
     print(f"mptcp     {said.mptcp:.6f}")
     if profile == "tcp":

@@ -14,6 +14,8 @@ from testbed.cli.flags import size_of
 from testbed.cli.show import counted
 from testbed.errors import UserError
 from testbed.mptcp.config import SPOKEN, FirstData, Profile, SynCookies, ThirdAck
+from testbed.portable import need_linux
+from testbed.terminal import shorten
 
 if TYPE_CHECKING:
     from testbed.drive import Interval
@@ -76,6 +78,14 @@ def server(
     ] = SynCookies.AUTO,
     serve: Annotated[Service, typer.Option(help="What connections get.")] = Service.ECHO,
     once: Annotated[bool, typer.Option("--once", help="End with the first connection.")] = False,
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            metavar="S",
+            help="End after this many seconds without a new connection and without progress; status 1 if a "
+            "connection was still open, or with --once if none came. Default: wait for ever.",
+        ),
+    ] = None,
     checksum: Checksum = False,
     draft_version: Draft = 2,
     isn_recovery: Annotated[
@@ -96,16 +106,22 @@ def server(
     no_offload: NoOffload = False,
     as_json: AsJson = False,
 ) -> None:
-    """Serve with the userspace stack until Ctrl-C; TUN, rules and routes are set up and taken down."""
+    """Serve with the userspace stack until Ctrl-C.
+
+    The TUN device, rules and routes are set up, and removed at the end.
+    """
+    profiles = _profiles(profile)
+    need_linux("testbed server")
     from testbed.drive import ServerArguments, run_server
 
     arguments = ServerArguments(
         bind=tuple(bind or ()),
         port=port,
-        profiles=_profiles(profile),
+        profiles=profiles,
         syn_cookies=syn_cookies,
         serve=serve.value,
         once=once,
+        timeout=timeout,
         checksum=checksum,
         draft_version=draft_version,
         isn_recovery=isn_recovery,
@@ -132,12 +148,21 @@ def server(
         print(json.dumps(done))
     else:
         print(f"{counted(done['connections'], 'connection')} served", file=sys.stderr)
+    if done["timed_out"]:
+        print(f"no connection and no progress for {timeout:g} s", file=sys.stderr)
     if done["interrupted"] and once:
         raise typer.Exit(130)
+    if done["timed_out"] and (done["cut_off"] or (once and not done["connections"])):
+        raise typer.Exit(1)
 
 
 def client(
-    address: Annotated[str, typer.Argument(metavar="ADDR:PORT", help="The server; an IPv6 address in [].")],
+    address: Annotated[
+        str,
+        typer.Argument(
+            metavar="ADDR:PORT", help="The server: an address (IPv6 in []) or a host name, and its port."
+        ),
+    ],
     bind: Bind = None,
     profile: Annotated[Profile, typer.Option(help="How to speak.")] = Profile.V1,
     send: Annotated[
@@ -152,6 +177,12 @@ def client(
     third_ack: Annotated[ThirdAck, typer.Option(help="What ends the handshake.")] = ThirdAck.BARE,
     first_data: Annotated[FirstData, typer.Option(help="The option on the first data.")] = FirstData.CAPABLE,
     syn_retries: Annotated[int, typer.Option(min=0, help="MP_CAPABLE SYNs repeated before plain ones.")] = 2,
+    no_check: Annotated[
+        bool,
+        typer.Option(
+            "--no-check", help="Do not compare what comes back: any bytes, and any number, are right."
+        ),
+    ] = False,
     checksum: Checksum = False,
     draft_version: Draft = 2,
     timeout: Annotated[float, typer.Option(help="Seconds without progress before giving up.")] = 60.0,
@@ -175,14 +206,19 @@ def client(
     no_offload: NoOffload = False,
     as_json: AsJson = False,
 ) -> None:
-    """Open one connection with the userspace stack, send, check what comes back byte for byte, and report."""
-    from testbed.drive import ClientArguments, run_client
+    """Open one connection with the userspace stack and report.
 
+    Sends, and checks byte for byte what comes back. Status 1 where bytes are wrong or missing, or where the
+    connection was reset or hung.
+    """
     host, port = _address(address)
+    need_linux("testbed client")
+    from testbed.drive import ClientArguments, address_of, run_client
+
     report = _Report(as_json, sys.stdout)
     result = run_client(
         ClientArguments(
-            host,
+            address_of(host, tuple(bind or ())),
             port,
             bind=tuple(bind or ()),
             profile=profile,
@@ -196,6 +232,7 @@ def client(
             draft_version=draft_version,
             fast_open=fast_open,
             timeout=timeout,
+            check=not no_check,
             endpoints=tuple(endpoint or ()),
             limits=limits,
             scheduler=scheduler,
@@ -257,6 +294,9 @@ def _profiles(text: str) -> tuple[Profile, ...]:
 
 def _address(text: str) -> tuple[str, int]:
     host, colon, port = text.rpartition(":")
-    if not colon or not port.isdecimal() or (":" in host and not host.startswith("[")):
-        raise UserError(f"{text}: expected ADDR:PORT, such as 10.1.1.1:20080 or [fd00::1]:20080")
+    wrong = not colon or not host or not port.isdecimal() or len(port) > 5
+    if wrong or (":" in host and not host.startswith("[")):
+        raise UserError(
+            f"{shorten(text)}: expected ADDR:PORT, such as 10.1.1.1:20080, [fd00::1]:20080 or server:20080"
+        )
     return host.removeprefix("[").removesuffix("]"), int(port)

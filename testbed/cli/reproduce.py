@@ -6,14 +6,17 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from testbed.cli.complete import figures
+from testbed.cli.json_output import print_json
 from testbed.cli.run import Net
+from testbed.terminal import plain, raw
 
 if TYPE_CHECKING:
-    from testbed.reproduce import Status
+    from testbed.reproduce import Reproduction, Status
 
 SAID_EVERY = 0.05  # of the whole, where there is no terminal
 
@@ -21,7 +24,11 @@ SAID_EVERY = 0.05  # of the whole, where there is no terminal
 def reproduce(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[NAME]...", help="Figures, or `seed` for all slides. Default: everything."),
+        typer.Argument(
+            metavar="[NAME]...",
+            help="Figures, or `seed` for all slides. Default: everything.",
+            autocompletion=figures,
+        ),
     ] = None,
     listed: Annotated[bool, typer.Option("--list", help="The names there are, and what each asks.")] = False,
     quick: Annotated[
@@ -35,15 +42,27 @@ def reproduce(
         Net | None,
         typer.Option(help="The simulator or labs alone. Default: both, as far as they can be had."),
     ] = None,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Runs at a time.")] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, max=1024, help="Runs at a time.")] = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Run everything again; old results are moved aside.")
     ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object: the report's path and every number.")
+    ] = False,
 ) -> None:
-    """Run what is missing of a paper's figures, draw them all, and write DIR/report.html."""
+    """Reproduce the figures of a paper, from experiments to report.
+
+    Runs the missing experiments, draws all figures and writes DIR/report.html.
+    Ends with how many numbers agree with what is expected of them. Status 1 where one does not, or a run
+    failed; 3 where this machine could run nothing that has an expectation.
+    """
     from testbed.reproduce import COLLECTIONS, FIGURES, chosen
     from testbed.reproduce import reproduce as run
 
+    if listed and as_json:
+        known = [{"name": one.name, "title": one.title, "question": one.question} for one in FIGURES.values()]
+        print_json({"collections": COLLECTIONS, "figures": known})
+        return
     if listed:
         for name, members in COLLECTIONS.items():
             print(f"{name}: {', '.join(members)}")
@@ -70,9 +89,30 @@ def reproduce(
         print(f"left out: {name}: {why}", file=sys.stderr)
     for line in made.failures:
         print(f"failed: {line}", file=sys.stderr)
-    print(f"report   {made.report}")
-    if made.failures:
+    if as_json:
+        print_json(_as_data(made))
+    else:
+        for one in made.numbers:
+            if one.agrees is False:
+                print(f"differs  {one.figure}: {one.what}: {one.measured}, expected {one.expected}")
+        print(f"report   {made.report}")
+        print(f"{made.agree} of {made.judged} numbers agree")
+    if made.failures or made.agree < made.judged:
         raise typer.Exit(1)
+    if made.missing and not made.judged:
+        raise typer.Exit(3)
+
+
+def _as_data(made: Reproduction) -> dict[str, Any]:
+    """As the README documents it."""
+    return {
+        "report": str(made.report),
+        "agree": made.agree,
+        "judged": made.judged,
+        "numbers": made.numbers,
+        "missing": made.missing,
+        "failures": made.failures,
+    }
 
 
 @contextmanager
@@ -81,7 +121,7 @@ def _progress() -> Iterator[Callable[[Status], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-    console = Console(stderr=True)
+    console = Console(file=raw(sys.stderr))
     if not console.is_terminal:
         yield _lines()
         return
@@ -97,7 +137,7 @@ def _progress() -> Iterator[Callable[[Status], None]]:
 
         def watch(status: Status) -> None:
             for notice in status.notices:
-                console.print(notice, markup=False, highlight=False)
+                console.print(plain(notice), markup=False, highlight=False)
             words = f"{status.step} of {status.steps}: {status.title}"
             bar.update(task, description=words, completed=status.share, left=_left(status))
 

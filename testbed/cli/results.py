@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from testbed.errors import UserError
 
 
 def results(
@@ -18,16 +19,24 @@ def results(
     paths: Annotated[
         bool, typer.Option("--paths", help="Of subflows, not connections; alone: as CSV.")
     ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Every cell with all columns of summary.csv, as JSON.")
+    ] = False,
 ) -> None:
-    """The rates of every cell with their 95 % intervals, or the rows behind them."""
+    """Print the rates of every cell with 95 % intervals, or the rows."""
+    from testbed.cli.json_output import print_json, summary
     from testbed.cli.show import summary_table
-    from testbed.results import load
+    from testbed.results import load, to_csv
 
-    loaded = load(directory)
-    if parquet:
+    if as_json and (csv or parquet or paths):
+        raise UserError("--json: prints the cells; leave out --csv, --parquet and --paths, which print rows")
+    loaded = load(directory, rows=not parquet and (csv or paths))
+    if as_json:
+        print_json(summary(loaded))
+    elif parquet:
         print(directory / ("paths.parquet" if paths else "connections.parquet"))
     elif csv or paths:
-        (loaded.paths if paths else loaded.connections).to_csv(sys.stdout, index=False)
+        print(to_csv(loaded.paths if paths else loaded.connections), end="")
     else:
         print(summary_table(loaded))
 
@@ -35,7 +44,7 @@ def results(
 def report(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="An output directory of `testbed run`.")],
 ) -> None:
-    """Draw the figures again and write DIR/report.html, one file that needs no other."""
+    """Draw the figures again and write DIR/report.html, a single file."""
     from testbed.figures import write_report
     from testbed.results import load
 

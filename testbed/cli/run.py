@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from testbed.terminal import plain, raw
+
 if TYPE_CHECKING:
-    from testbed.runner import Progress
+    from testbed.runner import Finished, Progress
 
 
 class Net(StrEnum):
@@ -27,7 +29,11 @@ class Links(StrEnum):
 
 def run(
     experiment: Annotated[
-        Path, typer.Argument(metavar="EXPERIMENT.yaml", help="The experiment, a YAML file.")
+        Path,
+        typer.Argument(
+            metavar="EXPERIMENT.yaml",
+            help="The experiment: a YAML file, or the name of one that comes with the package (fallback).",
+        ),
     ],
     net: Annotated[
         Net | None,
@@ -41,19 +47,26 @@ def run(
     out: Annotated[
         Path | None, typer.Option(help="Output directory. Default: results/NAME-NET.", metavar="DIR")
     ] = None,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Runs at a time.")] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, max=1024, help="Runs at a time.")] = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Run everything again; old results are moved aside.")
     ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object at the end: cells, figures, failures.")
+    ] = False,
 ) -> None:
-    """Run an experiment: what is missing of it, in parallel, then its tables, figures and report."""
+    """Run an experiment; print its table, write figures and report.
+
+    Only missing runs are run, several at a time. Status 1 where a run failed or a case ended unexpectedly.
+    """
     from testbed.cli.show import calibration_text, matrix_table, summary_table, warning_lines
     from testbed.figures import demands
     from testbed.results import matrix
     from testbed.runner import choose_way, conclude, load_experiment, run_campaign
+    from testbed.shipped import experiment_file
 
     overrides = [*(sets or []), *([f"links={links.value}"] if links else [])]
-    campaign = load_experiment(experiment, overrides, demands())
+    campaign = load_experiment(experiment_file(experiment), overrides, demands())
     way = choose_way(campaign, net.value if net else None)
     if way.notice:
         print(way.notice, file=sys.stderr)
@@ -67,6 +80,9 @@ def run(
         raise typer.Exit(130) from None
     if finished.moved:
         print(f"the earlier results are in {finished.moved}", file=sys.stderr)
+    if as_json:
+        _print_json(finished, campaign.experiment.figures)
+        return
     if text := calibration_text(finished.directory):
         print(f"links, asked for > measured\n{text}\n")
     if finished.done:
@@ -85,6 +101,33 @@ def run(
         raise typer.Exit(1)
 
 
+def _print_json(finished: Finished, wanted: tuple[str, ...]) -> None:
+    """Instead of all tables. The exit status is the same as without --json."""
+    from testbed.cli.json_output import print_json, summary
+    from testbed.cli.show import warning_lines
+    from testbed.results import matrix
+    from testbed.runner import conclude
+
+    surprises: list[dict[str, str]] = []
+    found: dict[str, Any] = {"directory": str(finished.directory), "factors": [], "cells": []}
+    found |= {"warnings": [], "figures": [], "report": None}
+    if finished.done:
+        conclusion = conclude(finished.directory, wanted)
+        cases = matrix(conclusion.results)
+        surprises = [
+            {"case": case, "column": column, "outcome": one.said}
+            for case, column, one in (cases.surprises if cases else ())
+        ]
+        found |= summary(conclusion.results)
+        found["warnings"] = warning_lines(conclusion.results)
+        found["figures"] = [str(figure) for figure in conclusion.figures]
+        found["report"] = str(conclusion.report) if conclusion.report else None
+    print_json({**found, "unexpected": surprises, "failures": finished.failures})
+    finished.check()
+    if surprises:
+        raise typer.Exit(1)
+
+
 @contextmanager
 def _progress() -> Iterator[Callable[[Progress], None]]:
     """A bar with the time left, on a terminal; elsewhere a line for every tenth of the way."""
@@ -99,7 +142,7 @@ def _progress() -> Iterator[Callable[[Progress], None]]:
     )
     from rich.progress import Progress as Bar
 
-    console = Console(stderr=True)
+    console = Console(file=raw(sys.stderr))
     if not console.is_terminal:
         yield _lines()
         return
@@ -120,7 +163,7 @@ def _progress() -> Iterator[Callable[[Progress], None]]:
             running = f"{len(progress.running)} running"
             again = f", {progress.again} tried again" if progress.again else ""
             while progress.notices:
-                console.print(progress.notices.pop(0), markup=False, highlight=False)
+                console.print(plain(progress.notices.pop(0)), markup=False, highlight=False)
             bar.update(task, description=running + again, total=progress.total, completed=progress.done)
 
         yield watch

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from testbed.terminal import plain_word
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
     """Columns of equal width; the first `left` of them aligned to the left."""
+    head, rows = [*map(plain_word, head)], [[*map(plain_word, row)] for row in rows]
     widths = [max(len(row[index]) for row in [head, *rows]) for index in range(len(head))]
     lines = []
     for row in [head, ["-" * width for width in widths], *rows]:

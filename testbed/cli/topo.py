@@ -6,32 +6,48 @@ from typing import Annotated, Any
 
 import typer
 
+from testbed.cli.complete import topologies
+
 app = typer.Typer(
     help="Topologies: list, show, or a shell in one.", no_args_is_help=True, rich_markup_mode=None
 )
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="A topology's name, or a file.")]
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="A topology's name, or a file.", autocompletion=topologies)
+]
 Parameters = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="A parameter of the topology, such as delay=20ms."),
 ]
 
 
+AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
+
+
 @app.command("list")
-def list_() -> None:
+def list_(as_json: AsJson = False) -> None:
     """The topologies that can be named."""
+    from testbed.cli.json_output import print_json
     from testbed.cli.show import table
     from testbed.plan import known_topologies
 
+    if as_json:
+        print_json([{"name": name, "what": text} for name, text in known_topologies().items()])
+        return
     print(table(["name", "what it is"], [[name, text] for name, text in known_topologies().items()], left=2))
 
 
 @app.command()
-def show(name: Name, sets: Parameters = None) -> None:
+def show(name: Name, sets: Parameters = None, as_json: AsJson = False) -> None:
     """A topology's hosts, addresses, links and paths."""
+    from testbed.cli.json_output import network, print_json
     from testbed.plan import draw, load_topology, plan_from
 
-    print(draw(plan_from(load_topology(name, **_parameters(sets)))))
+    plan = plan_from(load_topology(name, **_parameters(sets)))
+    if as_json:
+        print_json(network(plan))
+    else:
+        print(draw(plan))
 
 
 @app.command()

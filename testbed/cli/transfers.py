@@ -11,7 +11,6 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 from testbed.cli.show import counted, table
-from testbed.workloads import FAULTS
 
 if TYPE_CHECKING:
     from testbed.drive import Interval
@@ -65,6 +64,8 @@ def summary(result: dict[str, Any]) -> str:
     elif not result["bytes"] and result["verdict"] in ("reset", "hang"):
         lines.append("no data went either way: does a server run there?")
     elif fault != "none":
+        from testbed.workloads import FAULTS
+
         lines += textwrap.wrap(f"{fault.upper().replace('_', ' ')}: {FAULTS[fault]}", WIDTH)
     return "\n".join([*lines, *_subflows(result["paths"])])
 

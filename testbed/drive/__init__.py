@@ -9,15 +9,28 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from testbed.drive.arguments import ClientArguments, ServerArguments
+    from testbed.drive.names import address_of
     from testbed.drive.programs import Result, run_client, run_server
     from testbed.workloads.intervals import Interval
 
-__all__ = ["ClientArguments", "Interval", "Result", "ServerArguments", "run_client", "run_server"]
+__all__ = [
+    "address_of",
+    "ClientArguments",
+    "Interval",
+    "Result",
+    "ServerArguments",
+    "run_client",
+    "run_server",
+]
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "address_of":
+        from testbed.drive import names
+
+        return names.address_of
     from testbed.drive import programs
 
     return getattr(programs, name)

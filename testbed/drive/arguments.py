@@ -8,15 +8,14 @@ Read first: testbed/mptcp/config.py.
 from __future__ import annotations
 
 import ipaddress
-import math
 from dataclasses import dataclass
 
 from testbed.errors import UserError
+from testbed.mptcp.bounds import BOUNDS
 from testbed.mptcp.cc import CONTROLLERS
 from testbed.mptcp.config import (
     LAST_DRAFT_VERSION,
     LEAST_DRAFT_VERSION,
-    LEAST_RECEIVE_BUFFER,
     ClientConfig,
     FastOpenAnswer,
     FirstData,
@@ -35,6 +34,7 @@ from testbed.workloads.spec import PORT, packed
 
 TCP = TcpConfig()  # the defaults
 LEAST_INTERVAL = 0.1  # seconds, as in iperf3
+MOST_SECONDS = 365 * 24 * 3600
 DEFAULT_SIZE = 1_000_000  # bytes that a client sends when it is told neither a number nor a time
 
 
@@ -66,15 +66,18 @@ class Common:
         ):
             if name not in known:
                 raise UserError(f"{option} {name}: there are {', '.join(known)}")
-        for option, size, least in (
-            ("--receive-buffer", self.receive_buffer, LEAST_RECEIVE_BUFFER),
-            ("--send-buffer", self.send_buffer, 1),
+        for option, size, (least, most) in (
+            ("--receive-buffer", self.receive_buffer, BOUNDS[TcpConfig, "receive_buffer"]),
+            ("--send-buffer", self.send_buffer, BOUNDS[TcpConfig, "send_buffer"]),
         ):
             if size < least:
                 raise UserError(f"{option} {size}: {least} bytes or more are expected, such as 256KB")
-        if self.interval and not (math.isfinite(self.interval) and self.interval >= LEAST_INTERVAL):
+            if size > most:
+                raise UserError(f"{option} {size}: {most} bytes or less are expected, such as 256KB")
+        if self.interval and not LEAST_INTERVAL <= self.interval <= MOST_SECONDS:
             raise UserError(
-                f"--interval {self.interval:g}: {LEAST_INTERVAL:g} seconds or more are expected; 0: none"
+                f"--interval {self.interval:g}: {LEAST_INTERVAL:g} seconds or more are expected, and at most "
+                f"{MOST_SECONDS:g}; 0: none"
             )
         if not LEAST_DRAFT_VERSION <= self.draft_version <= LAST_DRAFT_VERSION:
             raise UserError(
@@ -115,6 +118,7 @@ class ServerArguments(Common):
     syn_cookies: SynCookies = SynCookies.AUTO
     serve: str = "echo"
     once: bool = False
+    timeout: float | None = None  # seconds without a connection and without progress; None: for ever
     isn_recovery: bool = False
     fast_open_answer: FastOpenAnswer = FastOpenAnswer.AUTO
     deny_join_initial: bool = False
@@ -124,6 +128,7 @@ class ServerArguments(Common):
         if self.serve not in SERVICES:
             raise UserError(f"--serve {self.serve}: there are {', '.join(SERVICES)}")
         check_port(self.port)
+        check_seconds("--timeout", self.timeout)
         if self.profiles == (Profile.TCP,):
             self._refuse_multipath()
         if self.fast_open and self.syn_cookies is SynCookies.ALWAYS:
@@ -166,6 +171,7 @@ class ClientArguments(Common):
     syn_retries: int = 2
     pace: str = ""  # in paced.py's words; none: as fast as it goes
     timeout: float = 60.0  # seconds without progress
+    check: bool = True  # compare what comes back, byte for byte
 
     def __post_init__(self) -> None:
         Common.__post_init__(self)
@@ -178,9 +184,11 @@ class ClientArguments(Common):
         for option, size in (("--send", self.send), ("--receive", self.receive)):
             if size is not None and size < 0:
                 raise UserError(f"{option} {size}: a number of bytes is expected, 0 or more")
-        for option, seconds in (("--timeout", self.timeout), ("--time", self.time)):
-            if seconds is not None and not (math.isfinite(seconds) and seconds > 0):
-                raise UserError(f"{option} {seconds:g}: a number of seconds above 0 is expected")
+        check_seconds("--timeout", self.timeout)
+        check_seconds("--time", self.time)
+        least, most = BOUNDS[ClientConfig, "syn_retries"]
+        if not least <= self.syn_retries <= most:
+            raise UserError(f"--syn-retries {self.syn_retries}: {least} to {most} is expected")
         if self.time is not None and (self.send or self.receive is not None):
             raise UserError("--time ends the transfer: leave out --send and --receive, or give --send 0")
 
@@ -213,6 +221,14 @@ class ClientArguments(Common):
                 checksum=self.checksum, draft_version=self.draft_version, scheduler=self.scheduler
             ),
             paths=self.paths(),
+        )
+
+
+def check_seconds(option: str, seconds: float | None) -> None:
+    """UserError unless it is a time that can be waited for: above 0 and at most a year."""
+    if seconds is not None and not (0 < seconds <= MOST_SECONDS):
+        raise UserError(
+            f"{option} {seconds:g}: a number of seconds above 0 is expected, at most {MOST_SECONDS}"
         )
 
 

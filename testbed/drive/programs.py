@@ -106,7 +106,7 @@ def run_server(
 
     `on_ready` gets the addresses, `on_connection` each result as its connection ends, `on_interval` what
     each connection did in an interval, as that ends. Returns the number of connections, the counters, the
-    loop's figures and whether a signal ended it.
+    loop's figures, whether a signal or the timeout ended it, and how many connections the timeout cut off.
     """
     stop = Stop()
     stop.on_signals()
@@ -131,7 +131,8 @@ def run_server(
     with Tun(offload=arguments.offload) as tun, Icmp() as icmp, Divert(tun, ports, addresses, doors):
         config = arguments.config(tun.gso_max_size)
         local = tuple(map(packed, addresses))
-        app = Serving(arguments.serve, arguments.port, local, config, once=arguments.once)
+        patience = None if arguments.timeout is None else int(arguments.timeout * SECOND)
+        app = Serving(arguments.serve, arguments.port, local, config, once=arguments.once, patience=patience)
         metered = _metered(app, arguments, on_interval)
         host = Hosted(Endpoint(entropy=os.urandom, addresses=local), metered)
         loop = Loop(host, tun, stop, icmp=icmp)
@@ -152,6 +153,8 @@ def run_server(
         "connections": ended,
         "counters": host.counters(),
         "interrupted": stop.requested,
+        "timed_out": app.timed_out,
+        "cut_off": app.cut_off,
         "fidelity": loop.figures(),
     }
 
@@ -179,6 +182,7 @@ def run_client(arguments: ClientArguments, *, on_interval: OnInterval = lambda i
             receive=arguments.receive,
             lasts=None if arguments.time is None else int(arguments.time * SECOND),
             patience=int(arguments.timeout * SECOND),
+            check=arguments.check,
         )
         addresses = tuple(map(packed, local))
         ports = (divert.ports[0], divert.ports[-1])
@@ -199,4 +203,11 @@ def run_client(arguments: ClientArguments, *, on_interval: OnInterval = lambda i
         loop.close()
     row = app.row or app.rows(host.endpoint)[0]
     result = result_of(row, host.counters())
-    return {**result, "fault": app.fault, "interrupted": stop.requested, "fidelity": loop.figures()}
+    checked = {"checked": arguments.check}
+    return {
+        **result,
+        **checked,
+        "fault": app.fault,
+        "interrupted": stop.requested,
+        "fidelity": loop.figures(),
+    }

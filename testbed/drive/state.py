@@ -1,22 +1,27 @@
 """What the stacks of one network namespace have changed in it: shared between them, kept across kills.
 
-Decides where that is written (one small file per namespace, under a lock, in /run/testbed or, without
-the right to write there, in the user's temporary directory) and its form. It is deleted with the last
-stack. Knows nothing of rules or sysctls.
+Decides where that is written and its form: one small file per namespace, under a lock, in /run/testbed, in
+XDG_RUNTIME_DIR/testbed or in testbed-UID of the temporary directory, the first that can be made. Such a name
+can be guessed, so only a real directory with this user as owner and no rights for others is used. The file
+is deleted with the last stack. Knows nothing of rules or sysctls.
 Read first: divert.py, which fills and empties it; flock(2).
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TextIO
+
+from testbed.errors import MachineError
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +47,42 @@ class State:
 
 
 def _directory() -> Path:
-    for directory in (Path("/run/testbed"), Path(tempfile.gettempdir()) / f"testbed-{os.getuid()}"):
+    """A directory that this user alone can write. MachineError names what stands in its place."""
+    wrong = f"{tempfile.gettempdir()}: no directory can be made there"
+    for directory in _places():
+        with contextlib.suppress(OSError):
+            directory.mkdir(mode=0o700)
         try:
-            directory.mkdir(mode=0o700, exist_ok=True)
+            status = directory.lstat()
         except OSError:
+            continue  # it cannot be made here
+        if problem := _unsafe(status):
+            wrong = f"{directory}: {problem}"
             continue
-        if os.access(directory, os.W_OK) and directory.stat().st_uid == os.getuid():
-            return directory
-    return Path(tempfile.mkdtemp(prefix="testbed-"))
+        return directory
+    raise MachineError(
+        f"{wrong}; expected a directory of user {os.geteuid()} with mode 0700: "
+        "remove it, or set XDG_RUNTIME_DIR to a directory of your own"
+    )
+
+
+def _places() -> Iterator[Path]:
+    yield Path("/run/testbed")
+    runtime = Path(os.environ.get("XDG_RUNTIME_DIR", ""))
+    if runtime.is_absolute():
+        yield runtime / "testbed"
+    yield Path(tempfile.gettempdir()) / f"testbed-{os.geteuid()}"
+
+
+def _unsafe(status: os.stat_result) -> str:
+    """Why another user could read or write below this directory; '' where no other user can."""
+    if not stat.S_ISDIR(status.st_mode):
+        return "a symbolic link" if stat.S_ISLNK(status.st_mode) else "not a directory"
+    if status.st_uid != os.geteuid():
+        return f"belongs to user {status.st_uid}"
+    if stat.S_IMODE(status.st_mode) & 0o077:
+        return f"open to other users (mode {stat.S_IMODE(status.st_mode):04o})"
+    return ""
 
 
 def _load(text: str) -> State:

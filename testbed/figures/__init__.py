@@ -1,6 +1,6 @@
 """Rows to pictures, and the pages that hold them. matplotlib is loaded when something is drawn."""
 
-from testbed.figures.registry import FIGURES, demands, draw
+from testbed.figures.registry import FIGURES, demands, draw, drawing
 from testbed.figures.report import write_report
 from testbed.figures.reproduction import write_page
 from testbed.figures.sections import Chapter, Evidence, Material, Number, Picture, Sample, Section, Table
@@ -17,6 +17,7 @@ __all__ = [
     "Table",
     "demands",
     "draw",
+    "drawing",
     "write_page",
     "write_report",
 ]

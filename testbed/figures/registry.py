@@ -6,11 +6,13 @@ evidence. Must not know what any figure shows.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from testbed.errors import UserError
 from testbed.figures.factors import cases, no_demand, one_loss
@@ -61,6 +63,20 @@ def demands() -> Mapping[str, Callable[[Sequence[str]], str]]:
     return {name: figure.lacks for name, figure in FIGURES.items()}
 
 
+def drawing(place: str) -> Callable[..., Any]:
+    """The function at "module:function", with Matplotlib loaded.
+
+    Matplotlib reads `matplotlibrc` of the working directory before any other. That directory may belong
+    to someone else, and its file would change every figure, so Matplotlib is imported from another one.
+    """
+    module, _, function = place.partition(":")
+    if "matplotlib" not in sys.modules:
+        with contextlib.suppress(FileNotFoundError), contextlib.chdir(Path(__file__).parent):
+            import matplotlib  # noqa: F401
+    found: Callable[..., Any] = getattr(importlib.import_module(module), function)
+    return found
+
+
 def draw(name: str, results: Sequence[Results], directory: Path | None = None) -> tuple[Path, Path]:
     """SVG and PNG of a figure from one output directory, or from several laid over one another.
 
@@ -68,8 +84,7 @@ def draw(name: str, results: Sequence[Results], directory: Path | None = None) -
     """
     if name not in FIGURES:
         raise UserError(f"no figure is called {name!r}; there are {', '.join(FIGURES)}")
-    module, _, function = FIGURES[name].drawn_by.partition(":")
-    picture: Picture = getattr(importlib.import_module(module), function)(list(results))
+    picture: Picture = drawing(FIGURES[name].drawn_by)(list(results))
     from testbed.figures.style import save
 
     return save(picture, (directory or results[0].directory) / name)

@@ -22,6 +22,7 @@ import re
 from dataclasses import dataclass
 
 from testbed.errors import UserError
+from testbed.terminal import shown
 
 WORDS = {
     "syn": "the n-th SYN of a connection",
@@ -46,10 +47,10 @@ WORDS = {
 }
 
 ALL = "all"
-_NUMBERS = r"\d+(?:-\d+)?"
-_FORM = re.compile(rf"([a-z_]+)(?::({_NUMBERS}(?:\+{_NUMBERS})*)|\s*x\s*(\d+))?(?:@(\S+))?")
+_NUMBERS = r"\d{1,9}(?:-\d{1,9})?"
+_FORM = re.compile(rf"([a-z_]+)(?::({_NUMBERS}(?:\+{_NUMBERS})*)|\s*x\s*(\d{{1,9}}))?(?:@(\S+))?")
 _MORE = re.compile(rf"{_NUMBERS}(?:@\S+)?")  # behind a +, one more number of the rule before
-_PORT = re.compile(r"(?:\[(?P<six>.+)\]|(?P<four>[\d.]+)):(?P<port>\d+)")
+_PORT = re.compile(r"(?:\[(?P<six>.+)\]|(?P<four>[\d.]+)):(?P<port>\d{1,5})")
 _ADVICE = (
     f"a rule is one of {', '.join(WORDS)}, with :N for the n-th, :N-M for a range, :N+M for several, xK for "
     "the first K, and @ for certain connections (the n-th, an address, all together): "
@@ -82,29 +83,29 @@ def parse_rule(text: str) -> DropRule:
     written = text.strip().lower() if isinstance(text, str) else ""
     found = _FORM.fullmatch(written)
     if found is None or found[1] not in WORDS:
-        raise UserError(f"drop: {text!r} is not a rule; {_ADVICE}")
+        raise UserError(f"drop: {shown(text)} is not a rule; {_ADVICE}")
     word, numbers, times, scope = found.groups()
     ranges = tuple(map(_range, numbers.split("+"))) if numbers else ((1, int(times or 1)),)
     if any(first < 1 or last < first for first, last in ranges):
-        raise UserError(f"drop: {text!r} covers nothing; counting starts at 1 and a range runs upwards")
+        raise UserError(f"drop: {shown(text)} covers nothing; counting starts at 1 and a range runs upwards")
     together = scope == ALL or (scope is None and word == "packet")
     if word == "third_ack" and not together and ranges != ((1, 1),):
         raise UserError(
-            f"drop: {text!r}: a connection has one third ACK; write third_ack, or third_ack:N@all"
+            f"drop: {shown(text)}: a connection has one third ACK; write third_ack, or third_ack:N@all"
         )
     if scope is None or scope == ALL:
         return DropRule(written, word, ranges, together=together)
-    if scope.isdecimal():
+    if scope.isdecimal() and len(scope) < 10:
         if int(scope) < 1:
-            raise UserError(f"drop: {text!r} covers nothing; the first connection is @1")
+            raise UserError(f"drop: {shown(text)} covers nothing; the first connection is @1")
         return DropRule(written, word, ranges, connection=int(scope))
     end = _PORT.fullmatch(scope)
     try:
         address = ipaddress.ip_address((end["six"] or end["four"]) if end else scope).packed
     except ValueError:
         raise UserError(
-            f"drop: {text!r}: {scope!r} is no connection; expected @N for the n-th, @ADDRESS, @ADDRESS:PORT "
-            "or @all"
+            f"drop: {shown(text)}: {shown(scope)} is no connection; expected @N for the n-th, @ADDRESS, "
+            "@ADDRESS:PORT or @all"
         ) from None
     return DropRule(written, word, ranges, address=address, port=int(end["port"]) if end else None)
 

@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from testbed.errors import MachineError
+from testbed.interpreter import child_environment
 from testbed.linux.sockets import IPPROTO_MPTCP
 
 _PREFIX = "MPTcpExt"
@@ -69,7 +70,11 @@ def script(sysctls: Mapping[str, object], endpoints: Sequence[str], limits: str)
 def apply(sysctls: Mapping[str, object], endpoints: Sequence[str], limits: str) -> None:
     """Here, in the network namespace of this process; MachineError in the words of whoever refused."""
     done = subprocess.run(
-        ["sh", "-ec", script(sysctls, endpoints, limits)], capture_output=True, text=True, check=False
+        ["sh", "-ec", script(sysctls, endpoints, limits)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=child_environment(),
     )
     if done.returncode != 0:
         raise MachineError(f"setting up Linux's MPTCP: {done.stderr.strip() or 'it was refused'}")

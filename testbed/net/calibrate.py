@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import statistics
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Any
 from mininet.topo import Topo
 
 from testbed.errors import RunFailed
+from testbed.interpreter import bare_script
 from testbed.link import LinkParams
 from testbed.net.run import Lab
 from testbed.plan import NetPlan, plan_from
@@ -115,7 +115,7 @@ class _Probes:
         client, server = (self._lab.plan.addresses(node) for node in ("client", "server"))
         for node, here, there in (("client", client, server), ("server", server, client)):
             pairs = [f"{near},{far}" for near, far in zip(here, there, strict=True)]
-            command = [sys.executable, "-S", str(_PROBE), *pairs]
+            command = bare_script(_PROBE, *pairs)
             pipe = subprocess.PIPE
             self._processes.append(self._lab.popen(node, command, stdin=pipe, stdout=pipe, stderr=pipe))
         for process in self._processes:

@@ -9,13 +9,16 @@ Knows nothing of how either side works.
 from __future__ import annotations
 
 import json
+import os
 import pickle
+import stat
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from testbed.errors import MachineError, RunFailed, TestbedError, UserError
 from testbed.plan import NetPlan
+from testbed.records import open_new
 from testbed.workloads import HostSpec, RunOutcome
 
 JOB = "lab.pickle"
@@ -40,13 +43,30 @@ class Job:
     cpu: int = 0
 
     def write(self, folder: Path) -> None:
-        write(folder / JOB, pickle.dumps(self))
+        write(folder / JOB, pickle.dumps(self), 0o600)
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        job = pickle.loads((folder / JOB).read_bytes())
+        """UserError where another user could have written the file."""
+        path = folder / JOB
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
+            status = os.fstat(file.fileno())
+            if status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & 0o022:
+                raise UserError(f"{path}: another user can write this file; run in a directory of your own")
+            job = _Unpickler(file).load()
         assert isinstance(job, cls)
         return job
+
+
+class _Unpickler(pickle.Unpickler):
+    """Loads values of the testbed's own classes and calls nothing else, whatever the file holds."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module.startswith("testbed.") and "." not in name:
+            found = super().find_class(module, name)
+            if isinstance(found, type) and found.__module__ == module:
+                return found
+        raise pickle.UnpicklingError(f"{module}.{name} is not part of a job")
 
 
 @dataclass(frozen=True)
@@ -80,10 +100,11 @@ def error_of(status: int, message: str) -> TestbedError:
     return _ERRORS.get(status, RunFailed)(message)
 
 
-def write(path: Path, content: bytes) -> None:
+def write(path: Path, content: bytes, mode: int = 0o666) -> None:
     """Atomically: a reader finds the whole file or none."""
     part = path.with_name(path.name + ".part")
-    part.write_bytes(content)
+    with open_new(part, mode) as file:
+        file.write(content)
     part.replace(path)
 
 

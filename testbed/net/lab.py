@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
+import shutil
 import sys
 import time
 from dataclasses import asdict
@@ -19,6 +21,7 @@ from typing import Any
 from mininet.net import Mininet
 
 from testbed.errors import TestbedError
+from testbed.interpreter import bare_script, search_path
 from testbed.net import mininet_net
 from testbed.net.configure import works
 from testbed.net.job import NODES, Job, Result, write
@@ -212,13 +215,12 @@ def wires_of(plan: NetPlan, capture: bool) -> list[str]:
 
 def _set_path() -> None:
     """Programs find `testbed` and `mnexec`, whatever the caller's PATH was."""
-    folders = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"]
-    os.environ["PATH"] = os.pathsep.join(folders)
-    if not any((Path(folder) / "mnexec").is_file() for folder in os.get_exec_path()):
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), search_path()])
+    if shutil.which("mnexec") is None:  # unlike Path.is_file, it passes over folders that may not be read
         place = Path("/run/testbed-mnexec")  # the lab's own /run
         place.mkdir()
         program = place / "mnexec"
-        program.write_text(f'#!/bin/sh\nexec {sys.executable} -S -E {_STAND_IN} "$@"\n')
+        program.write_text(f'#!/bin/sh\nexec {shlex.join(bare_script(_STAND_IN))} "$@"\n')
         program.chmod(0o755)
         os.environ["PATH"] += os.pathsep + str(place)
 

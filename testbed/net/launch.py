@@ -23,6 +23,7 @@ from pathlib import Path
 
 from testbed.errors import MachineError, TestbedError
 from testbed.net.namespaces import furnish, separate
+from testbed.terminal import plain
 
 ENDED_WITH_RUNNER = 143
 
@@ -67,7 +68,7 @@ def _leave(program: Callable[[], int]) -> None:
     try:
         status = program()
     except TestbedError as error:
-        print(error, file=sys.stderr)
+        print(plain(str(error)), file=sys.stderr)
         status = error.status
     except KeyboardInterrupt:
         status = 130
@@ -145,5 +146,5 @@ if __name__ == "__main__":
     try:
         sys.exit(launch(int(sys.argv[1]), *sys.argv[2:]))
     except TestbedError as problem:
-        print(problem, file=sys.stderr)
+        print(plain(str(problem)), file=sys.stderr)
         sys.exit(problem.status)

@@ -9,25 +9,22 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from functools import lru_cache
 from typing import Literal
 
 from testbed.errors import MachineError
+from testbed.interpreter import child_environment, module, search_path
+from testbed.portable import need_linux
 
 TUN = "/dev/net/tun"
 Way = Literal["root", "user"]
-_SEARCH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
 
 
 @lru_cache(maxsize=1)
 def check() -> Way:
     """'root' or 'user' (a user namespace); MachineError where neither can be had."""
-    if sys.platform != "linux":
-        raise MachineError(
-            "a lab needs Linux; here there is the simulator: --net sim, or the Vagrant VM: vagrant up"
-        )
-    if not shutil.which("bash", path=_SEARCH):
+    need_linux("a lab")
+    if not shutil.which("bash", path=search_path()):
         raise MachineError("a lab needs bash: apt-get install bash")
     _check_tun()
     return namespaces()
@@ -35,6 +32,7 @@ def check() -> Way:
 
 def namespaces() -> Way:
     """Which namespaces this user may have; tried in a process of its own."""
+    need_linux("a lab")
     tried = _try("check")
     way = tried.stdout.strip()
     if way == "root":
@@ -55,7 +53,8 @@ def _try(mode: str) -> subprocess.CompletedProcess[str]:
     inside, outside = os.pipe()
     try:
         return subprocess.run(
-            [sys.executable, "-m", "testbed.net.launch", str(inside), "/", mode],
+            module("testbed.net.launch", str(inside), "/", mode),
+            env=child_environment(),
             pass_fds=[inside],
             capture_output=True,
             text=True,
@@ -68,7 +67,7 @@ def _try(mode: str) -> subprocess.CompletedProcess[str]:
 
 def has_mnexec() -> bool:
     """Without Mininet's own mnexec (apt-get install mininet) a slower stand-in is used."""
-    return shutil.which("mnexec", path=_SEARCH) is not None
+    return shutil.which("mnexec", path=search_path()) is not None
 
 
 def _check_tun() -> None:

@@ -12,12 +12,12 @@ import json
 import os
 import select
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from testbed import interpreter
 from testbed.errors import RunFailed
 from testbed.net.job import error_of, tail
 
@@ -28,7 +28,7 @@ Starter = Callable[..., "subprocess.Popen[bytes]"]
 
 
 class Program:
-    """`python -m MODULE SPEC OUT ...` with SPEC already written as NAME.json in the folder."""
+    """`python -P -m MODULE SPEC OUT ...` with SPEC already written as NAME.json in the folder."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class Program:
         self.log = folder / f"{name}.log"
         self.out = folder / f"{name}.out.json"
         self.out.unlink(missing_ok=True)
-        command = [sys.executable, "-m", module, str(folder / f"{name}.json"), str(self.out), *arguments]
+        command = interpreter.module(module, str(folder / f"{name}.json"), str(self.out), *arguments)
         with self.log.open("wb") as log:
             self.process = start(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, **options

@@ -1,9 +1,10 @@
 """Mininet's command line on a lab, and the few words before it.
 
-Decides what Mininet decides otherwise: names of nodes in a command become addresses, but not the word after
-`testbed`, or `client testbed client ADDRESS` would be no command; what is typed meanwhile goes to the command
-that runs, but from a script each command gets an empty standard input and leaves the next lines alone; and a
-node's shell, with all that was set in it, is not ended by `exit`. Knows nothing of how the lab is made.
+Decides what Mininet decides otherwise. Names of nodes in a command become addresses, also before :PORT, but
+not the word after `testbed`, or `client testbed client ADDRESS` would be no command. `pingall` knows the
+routes. What is typed meanwhile goes to the command that runs, but from a script each command gets an empty
+standard input and leaves the next lines alone. A node's shell, with all that was set in it, is not ended by
+`exit`. Knows nothing of how the lab is made.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from mininet.log import error, output
 from mininet.net import Mininet
 from mininet.util import quietRun
 
+from testbed.net.pings import ping_all
 from testbed.plan import NetPlan, draw
+from testbed.terminal import plain
 
 # In a subshell `exit` ends that one only, as always.
 _KEEP_SHELL = (
@@ -35,8 +38,9 @@ class Prompt(CLI):  # type: ignore[misc]
     """`NODE COMMAND...` runs a command in a node; the rest is Mininet's. `trouble`: what the user is to hear
     of the lab's own programs before the next prompt, once."""
 
-    def __init__(self, net: Mininet, trouble: Callable[[], str | None]) -> None:
+    def __init__(self, net: Mininet, plan: NetPlan, trouble: Callable[[], str | None]) -> None:
         self._trouble: Callable[[], str | None] | None = trouble
+        self._plan = plan
         super().__init__(net)
 
     def default(self, line: str) -> None:
@@ -54,9 +58,10 @@ class Prompt(CLI):  # type: ignore[misc]
             self.waitForNode(node)
 
     def _word(self, before: str, word: str) -> str:
-        if word not in self.mn or _TESTBED.search(before):
+        name, colon, port = word.partition(":")
+        if name not in self.mn or _TESTBED.search(before) or (colon and not port.isdecimal()):
             return word
-        return self.mn[word].IP() or word
+        return (self.mn[name].IP() or name) + colon + port
 
     def _fed(self, command: str) -> str:
         """The node's shell reads its commands where theirs would read: in a script they read nothing."""
@@ -91,6 +96,14 @@ class Prompt(CLI):  # type: ignore[misc]
         finally:
             os.close(shell)
 
+    def do_pingall(self, line: str) -> None:
+        """Ping between all nodes that a route joins; the others are named. An argument: seconds to wait."""
+        ping_all(self.mn, self._plan, _seconds(line), output)
+
+    def do_pingallfull(self, line: str) -> None:
+        """The same with round-trip times."""
+        ping_all(self.mn, self._plan, _seconds(line), output, times=True)
+
     def postcmd(self, stop: bool, line: str) -> bool:
         if self._trouble is not None and (text := self._trouble()):
             error(f"*** {text}\n")
@@ -98,9 +111,15 @@ class Prompt(CLI):  # type: ignore[misc]
         return stop
 
 
+def _seconds(line: str) -> str:
+    """The first word, where it is a number: it becomes part of a command."""
+    word = line.split()[0] if line.split() else ""
+    return word if re.fullmatch(r"[0-9]+(\.[0-9]+)?", word) else ""
+
+
 def open_prompt(net: Mininet, plan: NetPlan, trouble: Callable[[], str | None]) -> None:
     """Until the user leaves it."""
-    print(draw(plan))
+    print(plain(draw(plan)))
     path = plan.paths[0]
     print(
         "Commands run in the node that they begin with; help lists Mininet's own. Try:\n"
@@ -110,4 +129,4 @@ def open_prompt(net: Mininet, plan: NetPlan, trouble: Callable[[], str | None]) 
     )
     for node in net.hosts:
         node.opening = _KEEP_SHELL
-    Prompt(net, trouble)
+    Prompt(net, plan, trouble)

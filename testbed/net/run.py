@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from testbed.errors import RunFailed, UserError
+from testbed.interpreter import bare_script, child_environment, module
 from testbed.linux import node
 from testbed.linux.settings import is_kernel
 from testbed.net.job import LOG, NODES, RESULT, Job, Result, error_of, tail
@@ -136,8 +137,8 @@ class Lab:
 
     def popen(self, node: str, command: Sequence[str], **options: Any) -> subprocess.Popen[Any]:
         """Starts a command in a node; it ends with the lab at the latest."""
-        enter = [sys.executable, "-S", str(_ENTER), str(self.pid(node)), *command]
-        return subprocess.Popen(enter, **options)
+        enter = bare_script(_ENTER, str(self.pid(node)), *command)
+        return subprocess.Popen(enter, **{"env": child_environment(), **options})
 
     def run(
         self, node: str, command: Sequence[str], *, timeout: float = 60.0
@@ -200,7 +201,7 @@ def _started(  # type: ignore[no-untyped-def]
             if mode != "shell":  # a terminal's Ctrl-C is the runner's business
                 options = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log, **options}
                 options["start_new_session"] = True
-            command = [sys.executable, "-m", "testbed.net.launch", str(inside.fileno()), str(directory), mode]
+            command = module("testbed.net.launch", str(inside.fileno()), str(directory), mode)
             if temporary:
                 command.append("temporary")
             process = subprocess.Popen(command, pass_fds=[inside.fileno()], env=_environment(), **options)
@@ -227,7 +228,7 @@ def _next_cpu() -> int:
 def _environment() -> dict[str, str]:
     """Mininet imports distutils; where Python has its own, setuptools' costs a lab 0.1 s of CPU."""
     own = {"SETUPTOOLS_USE_DISTUTILS": "stdlib"} if sys.version_info < (3, 12) else {}
-    return {**own, **os.environ}
+    return {**own, **child_environment()}
 
 
 def _result(launched: _Launched, directory: Path) -> Result:

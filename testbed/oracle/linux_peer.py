@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 if not __package__:
-    sys.path[0] = str(Path(__file__).parents[2])
+    sys.path.append(str(Path(__file__).parents[2]))  # behind the standard library
 
 from testbed.linux import sockets
 from testbed.linux.sockets import IPPROTO_MPTCP, MSG_FASTOPEN, mapped

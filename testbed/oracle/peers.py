@@ -12,7 +12,6 @@ import os
 import select
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from testbed.errors import RunFailed
+from testbed.interpreter import bare_script, module
 from testbed.net import Lab
 from testbed.oracle.network import address
 from testbed.oracle.outcome import End
@@ -191,7 +191,7 @@ def _linux(side: str, task: Task) -> list[str]:
         spec["bind"] = address("client", 1, task.family)
     if side == task.pauses:
         spec["pause"] = task.pause
-    return [sys.executable, "-S", "-E", str(_LINUX_PEER), side, json.dumps(spec)]
+    return bare_script(_LINUX_PEER, side, json.dumps(spec))
 
 
 def _ours(side: str, task: Task) -> list[str]:
@@ -217,7 +217,7 @@ def _ours(side: str, task: Task) -> list[str]:
         words.append("--deny-join-initial")
     if task.pause:
         words.append("--control")
-    return [sys.executable, "-m", "testbed.cli", side, *words]
+    return module("testbed.cli", side, *words)
 
 
 def _linux_end(records: Sequence[dict[str, Any]]) -> End:

@@ -4,6 +4,7 @@ from testbed.plan.build import plan_from
 from testbed.plan.catalogue import known_topologies, load_topology, topology_file
 from testbed.plan.overrides import place_of, with_overrides
 from testbed.plan.picture import describe, draw
+from testbed.plan.reach import joined
 from testbed.plan.values import (
     Direction,
     Hop,
@@ -26,6 +27,7 @@ __all__ = [
     "RoutePlan",
     "describe",
     "draw",
+    "joined",
     "known_topologies",
     "load_topology",
     "place_of",

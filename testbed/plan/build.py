@@ -15,16 +15,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from mininet.topo import Topo
-
 from testbed.errors import UserError
 from testbed.link import LinkParams
+from testbed.plan.mininet_topo import Topo
 from testbed.plan.routes import routes_for
 from testbed.plan.shaping import is_shaped, params_from
 from testbed.plan.values import Hop, InterfacePlan, LinkPlan, NetPlan, NodePlan, PathPlan, Role
+from testbed.terminal import shown
 
 _ROLES: tuple[Role, ...] = ("client", "server", "router", "host")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+_INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_PATH = re.compile(r"[\w.-]{1,40}")
+_MAC = re.compile(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}")
 _LONGEST_INTERFACE = 15  # bytes, the kernel's IFNAMSIZ less one
 _POOL = ipaddress.ip_network("10.0.0.0/8")
 
@@ -54,15 +57,15 @@ def _nodes(topo: Topo) -> tuple[NodePlan, ...]:
     roles: dict[str, Role] = {}
     for node in topo.g.nodes():  # in the order of addHost
         info = topo.nodeInfo(node)
-        if not _NAME.fullmatch(node):
-            raise UserError(f"node {node!r}: a name is made of letters, digits, - and _")
+        if not isinstance(node, str) or not _NAME.fullmatch(node):
+            raise UserError(f"node {shown(node)}: expected a name of letters, digits, - and _")
         if info.get("isSwitch"):
             raise UserError(
                 f"node {node}: switches are not supported; addHost with role='router' makes a router"
             )
         role = info.get("role", node if node in ("client", "server") else "host")
         if role not in _ROLES:
-            raise UserError(f"node {node}: role {role!r} is unknown; there are {', '.join(_ROLES)}")
+            raise UserError(f"node {node}: role {shown(role)} is unknown; there are {', '.join(_ROLES)}")
         roles[node] = role
     spare = [node for node, role in roles.items() if role == "host"]
     missing = [role for role in ("client", "server") if role not in roles.values()]
@@ -113,8 +116,31 @@ def _links(topo: Topo, nodes: tuple[NodePlan, ...]) -> tuple[LinkPlan, ...]:
 
 def _infos(topo: Topo, order: Mapping[str, int]) -> list[dict[str, Any]]:
     """Link options, sorted so that a node's links come in the order of its ports."""
-    found = [info for _, _, info in topo.iterLinks(withInfo=True)]
+    found = [_checked(info) for _, _, info in topo.iterLinks(withInfo=True)]
     return sorted(found, key=lambda info: (order[info["node1"]], info["port1"], order[info["node2"]]))
+
+
+def _checked(info: Mapping[str, Any]) -> dict[str, Any]:
+    """A link's options, those that name and place its ends of the types that they must have."""
+    link = f"link {info['node1']}-{info['node2']}"
+    for side in (1, 2):
+        for key, kinds, expected in (
+            (f"port{side}", int, "a whole number"),
+            (f"params{side}", Mapping | None, "a dictionary such as {'ip': '10.0.1.1/24'}"),
+            (f"intfName{side}", str | None, "a name such as 'client-eth0'"),
+            (f"addr{side}", str | None, "an address such as '02:00:00:00:00:01'"),
+        ):
+            if not isinstance(info.get(key), kinds):
+                raise UserError(f"{link}: {key}: expected {expected}, not {shown(info.get(key))}")
+        name, mac = info.get(f"intfName{side}"), info.get(f"addr{side}")
+        if name is not None and not _INTERFACE.fullmatch(name):
+            raise UserError(f"{link}: intfName{side}: expected letters, digits, - . and _, not {shown(name)}")
+        if mac is not None and not _MAC.fullmatch(mac):
+            raise UserError(f"{link}: addr{side}: expected six bytes such as 02:00:00:00:00:01")
+    path = info.get("path")
+    if path is not None and not _PATH.fullmatch(str(path)):
+        raise UserError(f"{link}: path: expected at most 40 letters, digits, - . and _, not {shown(path)}")
+    return dict(info)
 
 
 def _texts(topo: Topo, info: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -125,17 +151,17 @@ def _texts(topo: Topo, info: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[
         given = (info.get(f"params{side}") or {}).get("ip")
         if given is None and info[f"port{side}"] == 0:
             given = topo.nodeInfo(node).get("ip")
-        given = () if given is None else (given,) if isinstance(given, str) else tuple(given)
+        given = () if given is None else tuple(given) if isinstance(given, list | tuple) else (given,)
         second = (info.get(f"params{side}") or {}).get("ip6")
         given = given if second is None else (*given, second)
         for text in given:
             try:
-                ipaddress.ip_interface(text)
+                fine = isinstance(text, str) and "/" in text and bool(ipaddress.ip_interface(text))
             except ValueError:
-                text = f"{text!r}"
-            if "/" not in text or text.startswith("'"):
+                fine = False
+            if not fine:
                 raise UserError(
-                    f"link {info['node1']}-{info['node2']}: {text} is no address of {node}; "
+                    f"link {info['node1']}-{info['node2']}: {shown(text)} is not an address of {node}; "
                     "expected an address with its prefix length as in '10.0.1.1/24'"
                 )
         sides.append(given)

@@ -23,13 +23,34 @@ FIGURES: dict[str, Slide] = {slide.name: slide for slide in SLIDES}
 
 
 @dataclass(frozen=True, slots=True)
+class Checked:
+    """One number of a figure. `agrees` None: there is no expectation for it."""
+
+    figure: str
+    what: str
+    measured: str
+    expected: str
+    agrees: bool | None
+
+
+@dataclass(frozen=True, slots=True)
 class Reproduction:
-    """`missing`: what this machine could not run, and why; the page tells besides what nobody asked for.
-    `failures`: lines for the user."""
+    """`missing`: what this machine could not run, and why. `failures`: lines for the user. `numbers`: every
+    number of the page beside what is expected of it."""
 
     report: Path
     missing: dict[str, str]
     failures: list[str]
+    numbers: tuple[Checked, ...] = ()
+
+    @property
+    def agree(self) -> int:
+        return sum(bool(one.agrees) for one in self.numbers)
+
+    @property
+    def judged(self) -> int:
+        """Numbers that have an expectation."""
+        return sum(one.agrees is not None for one in self.numbers)
 
 
 def chosen(names: Sequence[str]) -> list[Slide]:
@@ -59,7 +80,7 @@ def reproduce(
     running alone, "sim" or "mininet"; the campaigns of the other are left out, and said to be.
 
     KeyboardInterrupt passes through; the next call goes on at the first missing run."""
-    from testbed.reproduce.report import write
+    from testbed.reproduce.report import write_chapters
 
     slides = chosen(names)
     steps = steps_of(slides, quick, (net,) if net else NETS)
@@ -70,8 +91,13 @@ def reproduce(
         if step.key not in asked:
             alone = net is not None and step.net not in ("", net)
             done.missing[step.key] = f"--net {net} was asked for" if alone else "not in a quick reproduction"
-    report = write(slides, steps, directory, done, quick)
-    return Reproduction(report, missing, done.failures)
+    report, chapters = write_chapters(slides, steps, directory, done, quick)
+    numbers = tuple(
+        Checked(chapter.name, one.what, one.measured, one.expected, one.agrees)
+        for chapter in chapters
+        for one in chapter.section.numbers
+    )
+    return Reproduction(report, missing, done.failures, numbers)
 
 
-__all__ = ["COLLECTIONS", "FIGURES", "Reproduction", "Slide", "Status", "chosen", "reproduce"]
+__all__ = ["COLLECTIONS", "Checked", "FIGURES", "Reproduction", "Slide", "Status", "chosen", "reproduce"]

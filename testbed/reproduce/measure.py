@@ -1,4 +1,4 @@
-"""A measurement in a process of its own: `python -m testbed.reproduce.measure MODULE:FUNCTION SIZE...`.
+"""A measurement in a process of its own: `python -P -m testbed.reproduce.measure MODULE:FUNCTION SIZE...`.
 
 Decides that it is told its sizes as numbers and answers with its rows as JSON on standard output, so that
 what it measures of a process (memory) is not that of the reproduction.
@@ -14,15 +14,23 @@ from collections.abc import Sequence
 from typing import Any
 
 from testbed.errors import RunFailed, TestbedError
+from testbed.interpreter import child_environment, module
 
 MOST_SECONDS = 900
 
 
 def measured(function: str, sizes: Sequence[int]) -> list[dict[str, Any]]:
     """The rows of "module:function". RunFailed where it ended otherwise."""
-    command = [sys.executable, "-m", "testbed.reproduce.measure", function, *map(str, sizes)]
+    command = module("testbed.reproduce.measure", function, *map(str, sizes))
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=MOST_SECONDS, check=False)
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=MOST_SECONDS,
+            check=False,
+            env=child_environment(),
+        )
     except subprocess.TimeoutExpired:
         raise RunFailed(f"{function}: no result within {MOST_SECONDS} s") from None
     if done.returncode:
@@ -33,9 +41,9 @@ def measured(function: str, sizes: Sequence[int]) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    module, _, function = sys.argv[1].partition(":")
+    place, _, function = sys.argv[1].partition(":")
     try:
-        rows = getattr(importlib.import_module(module), function)(tuple(map(int, sys.argv[2:])))
+        rows = getattr(importlib.import_module(place), function)(tuple(map(int, sys.argv[2:])))
     except TestbedError as error:
         sys.exit(str(error))
     json.dump(rows, sys.stdout)

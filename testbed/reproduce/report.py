@@ -6,14 +6,13 @@ and the worst fidelity of the runs that count. Must not know how a section is dr
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from testbed.errors import UserError
-from testbed.figures import Chapter, Evidence, Material, Number, Section, write_page
+from testbed.figures import Chapter, Evidence, Material, Number, Section, drawing, write_page
 from testbed.reproduce.material import material, of_slide
 from testbed.reproduce.needs import Slide
 from testbed.reproduce.run import Done, kept
@@ -36,11 +35,19 @@ LEAST = 10  # connections: fewer are looked at one by one
 
 
 def write(slides: Sequence[Slide], steps: Sequence[Step], directory: Path, done: Done, quick: bool) -> Path:
+    """Draw everything and write the page; returns its path."""
+    return write_chapters(slides, steps, directory, done, quick)[0]
+
+
+def write_chapters(
+    slides: Sequence[Slide], steps: Sequence[Step], directory: Path, done: Done, quick: bool
+) -> tuple[Path, list[Chapter]]:
+    """The same; also returns the chapters that the page was made of."""
     whole, samples = material(slides, steps, directory, done)
     commands = {step.key: step.command for step in steps}
     chapters = [_chapter(number, slide, whole, commands, directory) for number, slide in _numbered(slides)]
     introduction = [*INTRODUCTION, *([QUICK] if quick else [])]
-    return write_page(directory / "report.html", TITLE, introduction, chapters, samples)
+    return write_page(directory / "report.html", TITLE, introduction, chapters, samples), chapters
 
 
 def _numbered(slides: Sequence[Slide]) -> list[tuple[int, Slide]]:
@@ -54,9 +61,8 @@ def _chapter(
     number: int, slide: Slide, whole: Material, commands: Mapping[str, str], directory: Path
 ) -> Chapter:
     given = of_slide(whole, slide)
-    module, _, function = slide.drawn_by.partition(":")
     try:
-        section: Section = getattr(importlib.import_module(module), function)(given)
+        section: Section = drawing(slide.drawn_by)(given)
     except UserError as error:  # rows that do not suit this slide; the others are drawn
         section = Section((), left_out=(str(error),))
     evidence = [_evidence(key, results, commands[key]) for key, results in given.results.items()]

@@ -15,6 +15,7 @@ from typing import Any
 
 from testbed.errors import MachineError, RunFailed
 from testbed.linux import node
+from testbed.portable import need_linux
 from testbed.records import RECORD, write_atomically
 from testbed.reproduce.measure import measured
 from testbed.reproduce.meter import Meter, Status
@@ -87,6 +88,7 @@ def _run(
 def _measure(step: Step, directory: Path, fresh: bool) -> bool:
     """Whether it had to be. Kept as JSON with the sizes that it was made for."""
     assert step.measurement is not None
+    need_linux(step.title)  # memory is read from /proc
     before = None if fresh else kept(directory, step.key)
     if before is not None and before["sizes"] == list(step.sizes):
         return False

@@ -11,12 +11,12 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import testbed
 from testbed.errors import MachineError
 from testbed.mptcp.config import SECOND
 from testbed.reproduce.needs import NETS, Campaign, Measurement, Slide
 from testbed.runner import Campaign as Loaded
 from testbed.runner import build, load_experiment
+from testbed.shipped import shipped
 from testbed.workloads import Workload
 
 CAMPAIGNS, MEASUREMENTS = "campaigns", "measurements"
@@ -71,11 +71,11 @@ def steps_of(slides: Iterable[Slide], quick: bool, nets: Collection[str] = NETS)
 
 
 def experiments() -> Path:
-    """The folder of the experiment files. MachineError where only the package was installed."""
-    folder = Path(testbed.__file__).resolve().parent.parent / "experiments"
+    """Return the folder of the experiment files. MachineError where they were not installed."""
+    folder = shipped("experiments")
     if not folder.is_dir():
         raise MachineError(
-            f"{folder}: the experiments are not there; reproduce from a checkout of the project: make setup"
+            f"{folder}: the experiments are missing; install the package again, or use a checkout"
         )
     return folder
 

@@ -5,6 +5,7 @@ For a notebook: `from testbed.results import load; load("results/fallback-sim").
 
 from testbed.results.calibration import CALIBRATION, asked_and_measured, calibration_rows, calibration_table
 from testbed.results.calibration import HEAD as CALIBRATION_HEAD
+from testbed.results.csv_text import to_csv
 from testbed.results.expected import closed_form
 from testbed.results.matrix import Matrix, matrix
 from testbed.results.paths import share_columns
@@ -27,6 +28,7 @@ __all__ = [
     "load",
     "matrix",
     "share_columns",
+    "to_csv",
     "traffic_columns",
     "wilson_interval",
     "write_tables",

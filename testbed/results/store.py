@@ -23,6 +23,7 @@ import pandas as pd
 from testbed.errors import UserError
 from testbed.mptcp.reasons import Verdict
 from testbed.records import RECORD, finished_runs, read_rows, write_atomically
+from testbed.results.csv_text import read_csv, to_csv
 from testbed.results.expected import closed_form
 from testbed.results.held import held_of
 from testbed.results.join import connection, pairs
@@ -59,8 +60,12 @@ class Results:
         return next(record["settings"] for record in self.records if record["cell"] == cell)
 
 
-def load(directory: Path | str) -> Results:
-    """UserError where there are no results to read."""
+def load(directory: Path | str, *, rows: bool = True) -> Results:
+    """Read an output directory. UserError where there are no results.
+
+    `rows=False` leaves `connections` and `paths` empty, for callers that only need the summary: reading the
+    rows takes longer than all the rest.
+    """
     directory = Path(directory)
     records = [record for _, record in finished_runs(directory)]
     if not records:
@@ -73,10 +78,12 @@ def load(directory: Path | str) -> Results:
     environment = {}
     if (directory / ENVIRONMENT).exists():
         environment = json.loads((directory / ENVIRONMENT).read_text(encoding="utf-8"))
-    summary = pd.read_csv(directory / SUMMARY)
+    summary = read_csv(directory / SUMMARY)
     if not summarise(0, {}, records[0]["settings"], pd.DataFrame(), ()).keys() <= set(summary.columns):
         summary = write_tables(directory)  # an earlier version wrote them
-    connections, paths = (pd.read_parquet(directory / name) for name in (CONNECTIONS, PATHS))
+    connections, paths = (
+        pd.read_parquet(directory / name) if rows else _empty(name) for name in (CONNECTIONS, PATHS)
+    )
     return Results(directory, connections, summary, environment, records, paths)
 
 
@@ -122,7 +129,7 @@ def write_tables(directory: Path) -> pd.DataFrame:
     for name, parts in frames.items():
         whole = [part for part in parts if len(part)]
         _write(directory / name, pd.concat(whole, ignore_index=True) if whole else _empty(name))
-    write_atomically(directory / SUMMARY, summary.to_csv(index=False, float_format="%.6g"))
+    write_atomically(directory / SUMMARY, to_csv(summary, float_format="%.6g"))
     return summary
 
 

@@ -1,7 +1,7 @@
 """From an experiment file to finished runs: checked, seeded, in parallel, resumable."""
 
 from testbed.runner.campaign import Finished, Progress, default_jobs, run_campaign
-from testbed.runner.capacity import calibrate_links, carried_rates
+from testbed.runner.capacity import Step, calibrate_links, carried_rates
 from testbed.runner.conclude import Conclusion, conclude
 from testbed.runner.document import parse_set
 from testbed.runner.environment import commit, machine
@@ -15,6 +15,7 @@ __all__ = [
     "Conclusion",
     "Finished",
     "Progress",
+    "Step",
     "Way",
     "build",
     "calibrate_links",

@@ -8,7 +8,6 @@ testbed/records.py), and draws nothing.
 from __future__ import annotations
 
 import json
-import os
 from collections import deque
 from collections.abc import Callable, Collection
 from contextlib import closing
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from testbed.errors import MachineError, RunFailed, UserError
+from testbed.portable import usable_cores
 from testbed.records import finished_runs, write_atomically
 from testbed.runner import environment
 from testbed.runner.backends import BACKENDS
@@ -97,8 +97,7 @@ def run_campaign(
     cells = [plan.cell for plan in campaign.cells]
     with closing(store), needs_room(store.directory):
         workloads = {"bulk" if cell.traffic else build(Workload, cell.workload).type for cell in cells}
-        cores = len(os.sched_getaffinity(0))
-        size = jobs or campaign.experiment.jobs or default_jobs(net, workloads, cores)
+        size = jobs or campaign.experiment.jobs or default_jobs(net, workloads, usable_cores())
         evidence = environment.describe(campaign, net, way, size)
         write_atomically(store.directory / "environment.json", _json(evidence))
         _calibrate(store, net, watch, calibrated)

@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 
 from testbed.mptcp.reasons import Verdict
 from testbed.runner.document import Document, Path_
+from testbed.terminal import shown
 
 EXPECT = "expect"
 ANY = "any"  # every profile that is not named
@@ -57,9 +58,9 @@ def _expected(value: Any) -> Any:
     found = {}
     for profile, words in by_profile.items():
         verdicts = [words] if isinstance(words, str) else words
-        if not isinstance(verdicts, list) or not verdicts or not set(verdicts) <= set(_WORDS):
-            known = ", ".join(_WORDS)
-            raise PydanticCustomError("words", f"expected one or more of {known}, not {words!r}")
+        if not isinstance(verdicts, list) or not verdicts or not all(one in _WORDS for one in verdicts):
+            said = f"expected one or more of {', '.join(_WORDS)}, not {shown(words)}"
+            raise PydanticCustomError("words", "{said}", {"said": said})
         found[str(profile)] = verdicts
     return found
 

@@ -6,7 +6,6 @@ experiment once more, so that the file explains the directory by itself.
 
 from __future__ import annotations
 
-import os
 import platform
 import subprocess
 import sys
@@ -14,8 +13,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import testbed
+from testbed.interpreter import child_environment
+from testbed.portable import is_root, usable_cores
 from testbed.runner.experiment import Campaign
+from testbed.shipped import checkout
+from testbed.version import version
 
 PACKAGES = ("mptcp-testbed", "mininet", "pyroute2", "pydantic", "pandas", "scipy", "matplotlib")
 
@@ -32,7 +34,7 @@ def describe(campaign: Campaign, net: str, way: str, jobs: int) -> dict[str, Any
         "packages": {name: version for name in PACKAGES if (version := _version(name))},
         **machine(),
         "jobs": jobs,
-        "root": os.geteuid() == 0,
+        "root": is_root(),
         "command": sys.argv,
         "figures": list(campaign.experiment.figures),
         "experiment": campaign.resolved(),
@@ -45,13 +47,18 @@ def machine() -> dict[str, Any]:
         "kernel": f"{platform.system()} {platform.release()}",
         "system": _system(),
         "cpu": _cpu(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": usable_cores(),
     }
 
 
 def commit() -> str:
-    """The commit that the code stands at; '+' behind it where files differ from it; 'unknown' outside git."""
-    root = Path(testbed.__file__).resolve().parent.parent
+    """The commit that the code stands at; '+' behind it where files differ from it.
+
+    'version 0.1.0' where the package is installed: a repository around it is another project's.
+    """
+    root = checkout()
+    if root is None:
+        return f"version {version()}"
     head = _git(root, "rev-parse", "--short=12", "HEAD")
     if not head:
         return "unknown"
@@ -60,9 +67,11 @@ def commit() -> str:
 
 def _git(root: Path, *words: str) -> str:
     # A checkout that another user owns (make run by root, a mounted folder) is still only read here.
-    command = ["git", "-c", f"safe.directory={root}", "-C", str(root), *words]
+    command = ["git", "-c", f"safe.directory={root}", "-c", "core.fsmonitor=false", "-C", str(root), *words]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=20, check=True, env=child_environment()
+        )
     except (OSError, subprocess.SubprocessError):
         return ""
     return done.stdout.strip()

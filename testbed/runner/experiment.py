@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,8 +41,12 @@ from testbed.runner.spec import (
     nearest,
 )
 from testbed.runner.units import plain_number
+from testbed.terminal import abridged, shorten
+from testbed.terminal import shown as quoted
 
-MOST_CELLS = 100_000
+MOST_CELLS = 10_000  # each takes a millisecond to check, and seconds to run
+MOST_RUNS = 1_000_000
+MOST_PROBLEMS = 50  # errors said at once
 Model = TypeVar("Model", bound=Cell)
 Figures = Mapping[str, Callable[[Sequence[str]], str]]
 
@@ -93,7 +98,7 @@ def load_experiment(path: Path | str, sets: Iterable[str] = (), figures: Figures
 def apply_set(document: Document, assignment: str) -> None:
     """`--set KEY=VALUE`: overrides the file; a factor set to one value varies no more."""
     key, value = parse_set(assignment)
-    origin = f"--set {assignment}"
+    origin = f"--set {shorten(assignment)}"
     vary = document.data.get("vary")
     if key.startswith("vary."):
         if not isinstance(value, list):
@@ -115,28 +120,29 @@ def check(document: Document, name: str, figures: Figures | None = None) -> Camp
     if not isinstance(vary, dict):
         problems.add(("vary",), "expected factors below it, such as client.profile: [v0, v1]")
         vary = {}
+    _check_count(document, vary, problems)
     whole = problems.document = _with_first_values(source, vary)
     experiment = _validate(Experiment, _nested(whole), problems, skip=("vary",))
     factors = _check_factors(source, whole, vary, problems)
     cases = read_cases(source, _may_vary, problems.add)
+    bare = _without(whole, "vary", "cases")
     for case in cases:
-        _check_case(whole, case, problems)
+        _check_case(bare, case, problems)
     if experiment is not None and figures is not None:
         _check_figures(experiment, [*(["case"] if cases else []), *vary], figures, problems)
     problems.stop()
     assert experiment is not None
 
-    count = max(len(cases), 1)
-    for _, values in factors:
-        count *= len(values)
-    if count > MOST_CELLS:
-        problems.add(("vary",), f"{count:,} cells are more than {MOST_CELLS:,}")
+    count = max(len(cases), 1) * math.prod(len(values) for _, values in factors)
+    if count * experiment.repeats > MOST_RUNS:
+        text = f"{count:,} cells run {experiment.repeats:,} times are more than {MOST_RUNS:,} runs"
+        problems.add(("repeats",), text)
         problems.stop()
-    base = {key: value for key, value in source.data.items() if key not in ("vary", "cases")}
+    base = _without(Document(document.name, source.data, document.origins), "vary", "cases")
     cells = []
     rows: list[Case | None] = [*cases] or [None]
     for index, (case, *combination) in enumerate(itertools.product(rows, *(values for _, values in factors))):
-        copy = Document(document.name, base, dict(document.origins)).copy()
+        copy = base.copy()
         chosen = {}
         if case is not None:
             chosen["case"] = case.name
@@ -153,6 +159,29 @@ def check(document: Document, name: str, figures: Figures | None = None) -> Camp
     shown_vary = {key: [shown for _, shown, _ in values] for key, values in factors}
     experiment = experiment.model_copy(update={"vary": shown_vary})
     return Campaign(name, experiment, tuple(cells), document, document.name)
+
+
+def _check_count(document: Document, vary: Mapping[str, Any], problems: _Problems) -> None:
+    """Stops where there are too many cells, before any of them is looked at."""
+    lengths = [max(len(values), 1) for values in vary.values() if isinstance(values, list)]
+    cases = document.data.get("cases")
+    rows = len(cases) if isinstance(cases, dict) and cases else 1
+    count = rows * math.prod(lengths)
+    if count > MOST_CELLS:
+        parts = [*([f"{rows:,} cases"] if rows > 1 else []), *(f"{length:,} values" for length in lengths)]
+        text = " x ".join(parts[:6]) + (" x ..." if len(parts) > 6 else "")
+        number = f"{count:,}" if count < 10**15 else f"{count:.0e}" if count < 10**300 else "far too many"
+        problems.add(("vary",), f"{text} make {number} cells; expected at most {MOST_CELLS:,}")
+        problems.stop()
+
+
+def _without(document: Document, *keys: str) -> Document:
+    """Without these keys, which may be large: a cell is made by a copy of the rest."""
+    data = {key: value for key, value in document.data.items() if key not in keys}
+    origins = {
+        path: origin for path, origin in document.origins.items() if path[:1] not in {(k,) for k in keys}
+    }
+    return Document(document.name, data, origins)
 
 
 def _check_figures(
@@ -185,9 +214,9 @@ class _Problems:
         for index, part in enumerate(path[1:-1]):
             if isinstance(part, int):
                 parts[index] += f"[{part}]"
-        key = ".".join(parts)
-        line = f"{origin or self.document.origin(path)}: {key}: {text}"
-        if line not in self.lines:
+        key = shorten(".".join(parts))
+        line = f"{origin or self.document.origin(path)}: {key}: {abridged(text)}"
+        if line not in self.lines and len(self.lines) < MOST_PROBLEMS:
             self.lines.append(line)
 
     def stop(self) -> None:
@@ -247,9 +276,10 @@ def _shown(value: Any) -> Any:
     """'5%' is 5: a factor that is a number everywhere can be drawn on an axis."""
     if isinstance(value, str) and value.endswith("%"):
         try:
-            value = float(value.removesuffix("%"))
+            number = float(value.removesuffix("%"))
         except ValueError:
             return value
+        value = number if math.isfinite(number) else value
     return plain_number(value) if isinstance(value, float) else value
 
 
@@ -278,8 +308,6 @@ def _may_vary(key: str) -> bool:
 def _check_case(document: Document, case: Case, problems: _Problems) -> None:
     """A case alone, with what it does not say as the file has it."""
     copy = document.copy()
-    for key in ("vary", "cases"):
-        copy.data.pop(key, None)
     for setting in case.settings:
         copy.set(*setting)
     here = _Problems(copy)
@@ -305,6 +333,7 @@ def _check_factors(
     """(key, [(value as given, value as shown, origin)]) for every factor, each value tried with the first of
     the others."""
     factors = []
+    plain = _without(whole, "vary", "cases")
     for key, values in vary.items():
         path = ("vary", key)
         if not _may_vary(key):
@@ -321,10 +350,10 @@ def _check_factors(
             problems.add(path, f"is varied here and fixed at {fixed}; leave one of the two")
             continue
         tried: list[tuple[Any, Any, str]] = []
+        seen: set[str] = set()
         for index, value in enumerate(values):
             origin = document.origin((*path, index))
-            copy = whole.copy()
-            copy.data.pop("vary", None)
+            copy = plain.copy()
             copy.set(key, value, origin)
             here = _Problems(copy)
             cell = _validate(Cell, _nested(copy, Cell), here)
@@ -338,8 +367,10 @@ def _check_factors(
             data = written(cell)
             everything = {**data, **data["network"]}
             shown = value_at(everything, path_of(everything, key))
-            if any(_same(shown, earlier) for _, earlier, _ in tried):
-                problems.add((*path, index), f"{value!r} stands here twice", origin)
+            text = json.dumps(shown, sort_keys=True)
+            if text in seen:
+                problems.add((*path, index), f"{quoted(value)} stands here twice", origin)
+            seen.add(text)
             tried.append((value, shown, origin))
         factors.append((key, tried))
     return factors
@@ -349,7 +380,3 @@ def _remove(data: dict[str, Any], path: Path_) -> None:
     above = value_at(data, path[:-1])
     if isinstance(above, dict):
         above.pop(path[-1], None)
-
-
-def _same(one: Any, other: Any) -> bool:
-    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)

@@ -10,8 +10,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
+from testbed.errors import UserError
 from testbed.linux.settings import refusals
 from testbed.mptcp.config import ClientConfig, ServerConfig
 from testbed.plan import Hop, NetPlan, load_topology, plan_from, with_overrides
@@ -19,13 +21,16 @@ from testbed.runner.document import Path_
 from testbed.runner.seeds import derive
 from testbed.runner.spec import Cell, build
 from testbed.runner.traffic import pairs_of, rivals
+from testbed.runner.units import written_time
 from testbed.workloads import HostSpec, Workload
 
 
 def network_of(cell: Cell) -> NetPlan:
     """UserError where the topology or a key for links and paths is wrong, beginning with that key."""
     what = cell.topology.file or cell.topology.name or ""
-    plan = _plain_network(what, json.dumps(cell.topology.parameters, sort_keys=True))
+    plan = _plain_network(what, json.dumps(cell.topology.parameters, sort_keys=True), _changed_at(what))
+    if isinstance(plan, UserError):
+        raise UserError(str(plan))
     return with_overrides(plan, cell.network) if cell.network else plan
 
 
@@ -37,6 +42,7 @@ def impossible(cell: Cell, plan: NetPlan) -> Iterator[tuple[Path_, str]]:
         config = spec.client or spec.server
         if config is not None:
             yield from refusals(spec.role, config)
+            yield from _timeouts(spec.role, config)
         devices = {host: end.name for end in plan.interfaces(spec.name) for host in end.hosts}
         for endpoint in (config.paths.endpoints or ()) if config else ():
             text, dev = endpoint.text, endpoint.dev
@@ -47,6 +53,14 @@ def impossible(cell: Cell, plan: NetPlan) -> Iterator[tuple[Path_, str]]:
                 words = f"dev {dev}: {text} is the address of {devices[text]}"
             if words:
                 yield (spec.role, "paths", "endpoints"), words
+
+
+def _timeouts(role: str, config: ClientConfig | ServerConfig) -> Iterator[tuple[Path_, str]]:
+    tcp = config.tcp
+    for name in ("rto_min", "rto_initial"):
+        if (value := getattr(tcp, name)) > tcp.rto_max:
+            words = f"{written_time(value)} is above rto_max, {written_time(tcp.rto_max)}"
+            yield (role, "tcp", name), words
 
 
 def paths_of(cell: Cell) -> dict[str, dict[str, Any]]:
@@ -69,8 +83,20 @@ def _rate(plan: NetPlan, hops: Iterable[Hop]) -> int | None:
 
 
 @lru_cache(maxsize=256)
-def _plain_network(name_or_file: str, parameters: str) -> NetPlan:
-    return plan_from(load_topology(name_or_file, **json.loads(parameters)))
+def _plain_network(name_or_file: str, parameters: str, changed_at: int) -> NetPlan | UserError:
+    """The error is kept as well: a file that never ends costs its time once, and not for each cell."""
+    try:
+        return plan_from(load_topology(name_or_file, **json.loads(parameters)))
+    except UserError as error:
+        return error
+
+
+def _changed_at(name_or_file: str) -> int:
+    """When the file was written last, so that a corrected file is read again; 0 for a name."""
+    try:
+        return Path(name_or_file).stat().st_mtime_ns
+    except (OSError, ValueError):
+        return 0
 
 
 def hosts_of(cell: Cell, plan: NetPlan, seed: int) -> tuple[HostSpec, ...]:

@@ -1,6 +1,6 @@
 """Worker processes: one job each at a time, and none of them outlives the runner.
 
-Decides how jobs reach workers (`python -m testbed.runner.worker`, one JSON line in, one out) and how they
+Decides how jobs reach workers (`python -P -m testbed.runner.worker`, one JSON line in, one out) and how they
 end. A worker holds the read end of a pipe whose only write end is the runner's: end of file, whatever the
 reason, `kill -9` included, ends it and with it the lab that hangs on it. Workers have a session of their own,
 so that Ctrl-C reaches the runner alone. Must not know what a job is.
@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import selectors
+import queue
 import subprocess
-import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
+
+from testbed.interpreter import child_environment, module
 
 GRACE = 20.0  # seconds that a worker has to take its lab down once its pipe has closed
 
@@ -27,7 +28,7 @@ GRACE = 20.0  # seconds that a worker has to take its lab down once its pipe has
 class _Worker:
     process: subprocess.Popen[bytes]
     job: dict[str, Any] | None = None
-    heard: bytes = b""
+    reader: threading.Thread | None = None
 
 
 class Pool:
@@ -35,9 +36,9 @@ class Pool:
 
     def __init__(self, size: int, command: list[str] | None = None) -> None:
         self.size = size
-        self.command = command or [sys.executable, "-m", "testbed.runner.worker"]
+        self.command = command or module("testbed.runner.worker")
         self._workers: list[_Worker] = []
-        self._selector = selectors.DefaultSelector()
+        self._heard: queue.SimpleQueue[tuple[_Worker, bytes]] = queue.SimpleQueue()
 
     def __enter__(self) -> Pool:
         return self
@@ -55,10 +56,8 @@ class Pool:
             except subprocess.TimeoutExpired:
                 worker.process.kill()
                 worker.process.wait()
-            if worker.process.stdout:
-                worker.process.stdout.close()
+            self._close(worker)
         self._workers.clear()
-        self._selector.close()
 
     def run(
         self,
@@ -71,9 +70,9 @@ class Pool:
         before a worker gets it; `wake` is called now and then, for whoever shows progress."""
         while jobs or any(worker.job for worker in self._workers):
             self._feed(jobs, started)
-            for key, _ in self._selector.select(every):
-                worker: _Worker = key.data
-                reply = self._hear(worker)
+            with contextlib.suppress(queue.Empty):
+                worker, line = self._heard.get(timeout=every)
+                reply = json.loads(line) if line else self._remove(worker)
                 if reply is not None:
                     job, worker.job = worker.job, None
                     assert job is not None
@@ -94,35 +93,42 @@ class Pool:
 
     def _start(self) -> _Worker:
         process = subprocess.Popen(
-            self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+            self.command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+            env=child_environment(),
         )
         worker = _Worker(process)
-        assert process.stdout is not None
-        self._selector.register(process.stdout, selectors.EVENT_READ, worker)
+        worker.reader = threading.Thread(target=self._read, args=(worker,), daemon=True)
+        worker.reader.start()
         self._workers.append(worker)
         return worker
 
-    def _hear(self, worker: _Worker) -> dict[str, Any] | None:
+    def _read(self, worker: _Worker) -> None:
+        """In a thread of its own, since pipes cannot be waited for together on every system: pass on each
+        line, then b"" at the end. A line that a dying worker did not finish is not a reply."""
         assert worker.process.stdout is not None
-        data = os.read(worker.process.stdout.fileno(), 1 << 16)
-        if not data:
-            return self._bury(worker)
-        worker.heard += data
-        line, newline, rest = worker.heard.partition(b"\n")
-        if not newline:
-            return None
-        worker.heard = rest
-        reply: dict[str, Any] = json.loads(line)
-        return reply
+        with contextlib.suppress(OSError, ValueError):
+            for line in worker.process.stdout:
+                if line.endswith(b"\n"):
+                    self._heard.put((worker, line))
+        self._heard.put((worker, b""))
 
-    def _bury(self, worker: _Worker) -> dict[str, Any] | None:
-        assert worker.process.stdout is not None
-        self._selector.unregister(worker.process.stdout)
-        worker.process.stdout.close()
+    def _close(self, worker: _Worker) -> None:
+        """After its process has ended, so that its reader has as well."""
+        if worker.reader is not None:
+            worker.reader.join(GRACE)
+        if worker.process.stdout:
+            worker.process.stdout.close()
+
+    def _remove(self, worker: _Worker) -> dict[str, Any] | None:
+        """Forget a worker that has ended; the reply for the job that it had, if any."""
         if worker.process.stdin:
             with contextlib.suppress(OSError):
                 worker.process.stdin.close()
         status = worker.process.wait()
+        self._close(worker)
         self._workers.remove(worker)
         if worker.job is None:
             return None

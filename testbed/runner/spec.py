@@ -15,14 +15,21 @@ from collections.abc import Iterator, Mapping
 from enum import Enum
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, create_model
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    create_model,
+)
 from pydantic_core import ErrorDetails
 
+from testbed.mptcp.bounds import BOUNDS
 from testbed.mptcp.cc import CONTROLLERS
 from testbed.mptcp.config import (
-    LAST_DRAFT_VERSION,
-    LEAST_DRAFT_VERSION,
-    LEAST_RECEIVE_BUFFER,
     SPOKEN,
     ClientConfig,
     MptcpConfig,
@@ -34,9 +41,24 @@ from testbed.mptcp.paths import PathsConfig
 from testbed.mptcp.sched import SCHEDULERS
 from testbed.runner.cases import Expect
 from testbed.runner.fidelity import Fidelity
-from testbed.runner.units import Duration, Endpoints, PathLimits, Percent, PerSecond, Size, SynRate
+from testbed.runner.units import (
+    Duration,
+    Endpoints,
+    PathLimits,
+    Percent,
+    PerSecond,
+    Size,
+    SynRate,
+    written_size,
+    written_time,
+)
+from testbed.terminal import shown
 from testbed.workloads import Workload
 from testbed.workloads.spec import MOST_SYNS
+
+MOST_COUNT = 10**9
+MOST_REPEATS = 100_000
+MOST_JOBS = 1024  # processes at a time
 
 Dataclass = TypeVar("Dataclass")
 
@@ -46,12 +68,8 @@ UNITS: dict[tuple[type, str], Any] = {
         (TcpConfig, name): Duration
         for name in ("rto_initial", "rto_min", "rto_max", "delayed_ack", "time_wait")
     },
-    **{(TcpConfig, name): Size for name in ("mss", "gso_max_size")},
-    (TcpConfig, "receive_buffer"): Annotated[Size, Field(ge=LEAST_RECEIVE_BUFFER)],
-    (TcpConfig, "send_buffer"): Annotated[Size, Field(ge=1)],
-    (MptcpConfig, "draft_version"): Annotated[
-        StrictInt, Field(ge=LEAST_DRAFT_VERSION, le=LAST_DRAFT_VERSION)
-    ],
+    **{(TcpConfig, name): Size for name in ("mss", "gso_max_size", "receive_buffer", "send_buffer")},
+    (MptcpConfig, "dsn_bytes"): Literal[4, 8],
     **{(Workload, name): Size for name in ("request", "response")},
     (MptcpConfig, "close_timeout"): Duration,
     (Workload, "arrivals"): PerSecond,
@@ -85,7 +103,31 @@ def _is_model(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
+def _within(least: int, most: int, unit: Any) -> AfterValidator:
+    """A range, and the error in the unit in which the value is written."""
+
+    def show(value: int) -> str:
+        return (
+            written_size(value) if unit is Size else written_time(value) if unit is Duration else f"{value}"
+        )
+
+    def check(value: Any) -> Any:
+        if value is not None and not least <= value <= most:
+            raise ValueError(f"expected {show(least)} to {show(most)}")
+        return value
+
+    return AfterValidator(check)
+
+
 def _field_type(owner: type, name: str, hint: Any) -> Any:
+    """The type of a key, with the range of its number."""
+    kind = _unbounded_type(owner, name, hint)
+    if (owner, name) in BOUNDS:
+        return Annotated[kind, _within(*BOUNDS[owner, name], UNITS.get((owner, name)))]
+    return kind
+
+
+def _unbounded_type(owner: type, name: str, hint: Any) -> Any:
     if (owner, name) in UNITS:
         unit = UNITS[owner, name]
         return typing.Optional[unit] if type(None) in typing.get_args(hint) else unit  # noqa: UP045
@@ -96,7 +138,7 @@ def _field_type(owner: type, name: str, hint: Any) -> Any:
     if typing.get_origin(hint) is tuple:
         some = tuple.__class_getitem__((typing.get_args(hint)[0], ...))
         return Annotated[some, BeforeValidator(_words), Field(min_length=1)]
-    strict: dict[Any, Any] = {int: Annotated[StrictInt, Field(ge=0)], bool: StrictBool}
+    strict: dict[Any, Any] = {int: Annotated[StrictInt, Field(ge=0, le=MOST_COUNT)], bool: StrictBool}
     if hint in strict:
         return strict[hint]
     if type(None) in typing.get_args(hint):
@@ -192,12 +234,12 @@ class Experiment(Cell):
     question: str = ""
     cases: dict[str, dict[str, Any]] = {}
     vary: dict[str, list[Any]] = {}
-    repeats: Annotated[StrictInt, Field(ge=1)] = 1
+    repeats: Annotated[StrictInt, Field(ge=1, le=MOST_REPEATS)] = 1
     seed: Annotated[StrictInt, Field(ge=0)] = 1
     figures: Annotated[tuple[str, ...], BeforeValidator(_words)] = ()
     net: Literal["sim", "mininet"] | None = None
     links: Literal["userspace", "kernel"] = "userspace"
-    jobs: Annotated[StrictInt, Field(ge=1)] | None = None
+    jobs: Annotated[StrictInt, Field(ge=1, le=MOST_JOBS)] | None = None
     capture: StrictBool = False
     fidelity: FidelityKeys = Field(default_factory=FidelityKeys)
 
@@ -233,13 +275,13 @@ def expectation(error: ErrorDetails) -> str:
     if kind == "missing":
         return "is missing"
     if kind == "value_error":
-        return f"{error['ctx']['error']}, not {given!r}"
+        return f"{error['ctx']['error']}, not {shown(given)}"
     if kind == "words":  # says all of it already
         return error["msg"]
     if kind in ("enum", "literal_error"):
         words = re.sub(r"<[^:]*: (.*?)>", r"\1", error["ctx"]["expected"].replace("'", ""))
         text = given.value if isinstance(given, Enum) else given
-        return f"expected {words}, not {text!r}"
+        return f"expected {words}, not {shown(text)}"
     plain = {
         "int_type": "a whole number",
         "bool_type": "true or false",
@@ -251,6 +293,6 @@ def expectation(error: ErrorDetails) -> str:
         "float_type": "a number",
     }
     if kind in plain:
-        return f"expected {plain[kind]}, not {given!r}"
+        return f"expected {plain[kind]}, not {shown(given)}"
     message = error["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-    return f"expected {message}, not {given!r}"
+    return f"expected {message}, not {shown(given)}"

@@ -7,7 +7,6 @@ moves old results aside and deletes nothing. A lock keeps two runners out of one
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
@@ -18,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from testbed.errors import UserError
+from testbed.portable import lock_file
 from testbed.records import FAILURE, RECORD, finished_runs, write_atomically
-from testbed.runner.document import parse
+from testbed.runner.document import FOR_OWN_FILES, parse
 from testbed.runner.experiment import Campaign, CellPlan
 from testbed.runner.room import needs_room
 from testbed.runner.seeds import derive
@@ -128,14 +128,9 @@ def open_store(campaign: Campaign, out: Path | None, net: str, fresh: bool) -> S
         (directory / "runs").mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"--out {directory}: cannot be made: {error.strerror}") from None
-    lock = os.open(directory / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(lock)
-        raise UserError(
-            f"{directory}: another testbed run is writing there; wait for it or use --out"
-        ) from None
+    lock = lock_file(directory / ".lock")
+    if lock is None:
+        raise UserError(f"{directory}: another testbed run is writing there; wait for it or use --out")
     if not resumed:
         with needs_room(directory):
             write_atomically(directory / "experiment.yaml", campaign.text())
@@ -167,8 +162,8 @@ def _difference(directory: Path, campaign: Campaign) -> str:
         if directory.exists() and (not directory.is_dir() or _used(directory)):
             return "or something else: it is not empty and has no experiment.yaml"
         return ""
-    here = parse(file.read_text(encoding="utf-8"), str(file)).data
-    there = parse(campaign.text(), "this").data
+    here = parse(file.read_text(encoding="utf-8", errors="replace"), str(file), FOR_OWN_FILES).data
+    there = parse(campaign.text(), "this", FOR_OWN_FILES).data
     flat_here, flat_there = _flat(here), _flat(there)
     for key in sorted(flat_here.keys() | flat_there.keys()):
         if key.split(".")[0] in UNCOUNTED:

@@ -7,6 +7,7 @@ links and paths are testbed/plan's.
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Annotated, Any
 
@@ -31,45 +32,57 @@ _NUMBER = re.compile(r"\s*([-+]?[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)\s*(.*?)\s*$
 DURATIONS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "min": 60 * 10**9}
 
 
+MOST_SIZE = 10**12  # bytes
+MOST_TIME = 86_400 * 10**9  # nanoseconds: a day
+LEAST_RATE, MOST_RATE = 1e-6, 1e6  # per second
+MOST_PERCENT = 10_000
+_MOST = 1e300
+_MOST_LETTERS = 40  # of a number with its unit
+
+
 def _split(value: Any, expected: str) -> tuple[float, str]:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError(f"expected {expected}")
     if not isinstance(value, str):
-        return float(value), ""
-    match = _NUMBER.match(value)
-    if match is None:
-        raise ValueError(f"expected {expected}")
-    return float(match[1]), match[2]
+        number, unit = value if abs(value) < _MOST else math.inf, ""
+    else:
+        match = _NUMBER.match(value) if len(value) <= _MOST_LETTERS else None
+        if match is None:
+            raise ValueError(f"expected {expected}")
+        number, unit = float(match[1]), match[2]
+    if not math.isfinite(number):
+        raise ValueError(f"expected {expected}, and a finite number")
+    return float(number), unit
 
 
-def _scaled(value: Any, units: dict[str, int], expected: str) -> int:
+def _scaled(value: Any, units: dict[str, int], expected: str, most: int) -> int:
     number, unit = _split(value, expected)
     if unit not in units:
         known = {name.lower(): name for name in units}
         hint = f"; did you mean {known[unit.lower()]}?" if unit.lower() in known else ""
         raise ValueError(f"expected {expected}{hint}")
     exact = number * units[unit]
-    if exact < 0 or exact != round(exact):
-        raise ValueError(f"expected {expected}, whole and not negative")
+    if not 0 <= exact <= most or exact != round(exact):
+        raise ValueError(f"expected {expected}, whole, not negative, and at most {_written(most, units)}")
     return round(exact)
 
 
 def size(value: Any) -> int:
     """Bytes; a bare number is bytes."""
-    return _scaled(value, {**SIZES, "": 1}, "a size such as 300B, 10KB or 1MiB")
+    return _scaled(value, {**SIZES, "": 1}, "a size such as 300B, 10KB or 1MiB", MOST_SIZE)
 
 
 def duration(value: Any) -> int:
     """Nanoseconds; a bare number is an error, except 0."""
     zero = {"": 1} if value in (0, "0") and not isinstance(value, bool) else {}
-    return _scaled(value, {**DURATIONS, **zero}, "a time with its unit, such as 10ms, 250us or 2s")
+    return _scaled(value, {**DURATIONS, **zero}, "a time with its unit, such as 10ms, 250us or 2s", MOST_TIME)
 
 
 def per_second(value: Any) -> float:
     expected = "a frequency such as 40/s"
     number, unit = _split(value, expected)
-    if unit not in ("", "/s") or number <= 0:
-        raise ValueError(f"expected {expected}, above 0")
+    if unit not in ("", "/s") or not LEAST_RATE <= number <= MOST_RATE:
+        raise ValueError(f"expected {expected}, from {LEAST_RATE:g}/s to {MOST_RATE:g}/s")
     return number
 
 
@@ -85,15 +98,25 @@ def syn_rate(value: Any) -> float:
 def percent(value: Any) -> float:
     """A share 0..1 of '90%' or 90."""
     number, unit = _split(value, expected := "a percentage such as 90%")
-    if unit not in ("", "%") or number < 0:
-        raise ValueError(f"expected {expected}")
+    if unit not in ("", "%") or not 0 <= number <= MOST_PERCENT:
+        raise ValueError(f"expected {expected}, from 0% to {MOST_PERCENT}%")
     return number / 100
 
 
 def _written(value: int, units: dict[str, int]) -> str:
     """The largest unit that leaves a whole number."""
-    best = max((scale, name) for name, scale in units.items() if value % scale == 0 and name != "µs")
+    best = max(
+        (scale, name) for name, scale in units.items() if value % scale == 0 and name not in ("µs", "")
+    )
     return f"{value // best[0]}{best[1]}" if value else "0"
+
+
+def written_size(value: int) -> str:
+    return _written(value, SIZES)
+
+
+def written_time(value: int) -> str:
+    return _written(value, DURATIONS)
 
 
 def plain_number(value: float) -> int | float:

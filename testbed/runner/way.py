@@ -51,7 +51,8 @@ def choose_way(campaign: Campaign, net: str | None) -> Way:
         if campaign.experiment.links == "kernel":
             _refuse_kernel_links()
     except MachineError as error:
-        advice = "" if linux else "\nor run it in the simulator: --net sim"
+        known = linux or "--net sim" in str(error)
+        advice = "" if known else "\nor run it in the simulator: --net sim"
         raise MachineError(f"{error}{advice}") from None
     notice = "not root: the lab runs in a user namespace" if way == "user" else ""
     return Way(net, LAB[way], notice)

@@ -55,7 +55,9 @@ def _listen(jobs: queue.SimpleQueue[str]) -> None:
 def run(message: dict[str, Any]) -> dict[str, Any]:
     """One job: its log, its run, its record."""
     directory = Path(message["directory"])
-    log = os.open(directory / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+    log = os.open(
+        directory / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0), 0o644
+    )
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.close(log)

@@ -13,15 +13,22 @@ import hashlib
 import math
 import re
 from collections.abc import Iterable, Iterator
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape as escape_markup
 
 from testbed.errors import UserError
 from testbed.mptcp.reasons import Verdict
+from testbed.terminal import plain_word
 from testbed.trace.connections import DRAFT_VERSION
 from testbed.trace.ladder_layout import lay_out
 from testbed.trace.lettering import FACES, Label
 from testbed.trace.picture import Arrow, Picture, Point
 from testbed.trace.rungs import Ladder, Source, ladders
+
+
+def escape(text: str) -> str:
+    """Text of a capture as XML. Control characters are not allowed there, not even as references."""
+    return escape_markup(plain_word(text))
+
 
 WIDTH = 860  # px
 NARROWEST = 320  # px

@@ -164,36 +164,59 @@ SERVICES: dict[str, Callable[[], Service]] = {"echo": Echo, "sink": Sink, "sourc
 
 
 class Serving:
-    """Serves `port` on `addresses` (all if empty); with `once`, done after the first connection's end."""
+    """Serves `port` on `addresses` (all if empty); with `once`, done after the first connection's end.
+
+    `patience`: done after this many nanoseconds without a new connection and without progress on any;
+    connections that are still open then are reset. None: it waits for ever.
+    """
 
     def __init__(
-        self, name: str, port: int, addresses: tuple[bytes, ...], config: ServerConfig, *, once: bool = False
+        self,
+        name: str,
+        port: int,
+        addresses: tuple[bytes, ...],
+        config: ServerConfig,
+        *,
+        once: bool = False,
+        patience: int | None = None,
     ) -> None:
         self._new = SERVICES[name]
         self._port = port
         self._addresses = addresses
         self._config = config
         self._once = once
+        self._patience = patience
+        self._progress = 0  # when something last happened
+        self.timed_out = False
+        self.cut_off = 0  # connections that the timeout ended
         self._accepted = 0
         self._open: dict[int, tuple[Transfer, Service]] = {}
         self.ended: list[Row] = []  # whoever prints them may take them out
 
     def start(self, now: int, endpoint: Endpoint) -> None:
+        self._progress = now
         endpoint.listen(self._port, self._config, self._addresses)
 
     @property
     def done(self) -> bool:
-        return self._once and self._accepted > 0 and not self._open
+        return not self._open and (self.timed_out or (self._once and self._accepted > 0))
 
     @property
     def open_connections(self) -> int:
         return len(self._open)
 
     def poll_timeout(self) -> int | None:
-        return None
+        if self._patience is None or self.timed_out or self.done:
+            return None
+        return self._progress + self._patience
 
     def handle_timeout(self, now: int, endpoint: Endpoint) -> None:
-        pass
+        deadline = self.poll_timeout()
+        if deadline is None or deadline > now:
+            return
+        self.timed_out, self.cut_off = True, len(self._open)
+        for transfer, _ in list(self._open.values()):
+            transfer.give_up(now, endpoint)
 
     def stop(self, now: int, endpoint: Endpoint) -> None:
         """The user has had enough."""
@@ -202,8 +225,10 @@ class Serving:
 
     def handle_event(self, now: int, endpoint: Endpoint, event: Event) -> None:
         number = event.connection
+        if number in self._open or isinstance(event, Accepted):
+            self._progress = now
         if isinstance(event, Accepted):
-            if self.done or (self._once and self._open):
+            if self.timed_out or self.done or (self._once and self._open):
                 endpoint.abort(now, number)
                 return
             transfer = Transfer(number, self._accepted, now, 0)

@@ -78,14 +78,18 @@ class Transfer:
                 return
 
     def check(self, now: int, data: bytes) -> None:
-        """Takes the next bytes of the incoming stream."""
-        if not data:
+        """Takes the next bytes of the incoming stream and compares them with what is expected."""
+        if data and (self.incoming is None or not self.incoming.matches(self.received, data)):
+            self.damaged = True
+        self.take(now, len(data))
+
+    def take(self, now: int, count: int) -> None:
+        """Takes the next bytes of the incoming stream, of any value."""
+        if not count:
             return
         if self.first_byte is None:
             self.first_byte = now
-        if self.incoming is None or not self.incoming.matches(self.received, data):
-            self.damaged = True
-        self.received += len(data)
+        self.received += count
         if self.done is None and self.all_received:
             self.done = now
 

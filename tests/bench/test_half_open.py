@@ -37,7 +37,7 @@ def test_memory_grows_with_half_open_connections_alone() -> None:
 
 @pytest.mark.slow
 def test_on_the_command_line() -> None:
-    command = [sys.executable, "-m", "testbed.cli", "bench", "half-open", "--syns", "10", "--json"]
+    command = [sys.executable, "-P", "-m", "testbed.cli", "bench", "half-open", "--syns", "10", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(rows) == 16

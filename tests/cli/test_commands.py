@@ -36,6 +36,7 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("cli") / "out"
     command = [
         sys.executable,
+        "-P",
         "-m",
         "testbed.cli",
         "run",
@@ -249,6 +250,13 @@ def test_doctor_names_what_is_missing_and_the_remedy(
         (["ladder", "nothing.pcap"], ["nothing.pcap"]),
         (["client", "10.0.0.1"], ["expected ADDR:PORT"]),
         (["client", "10.0.0.1:99999"], ["65535"]),
+        (["client", ":80"], ["expected ADDR:PORT"]),
+        (["client", "no.such.name.invalid:80"], ["no.such.name.invalid: no address for this name"]),
+        (["client", "10.1:80"], ["'10.1'", "IPv4 or IPv6"]),
+        (["server", "--timeout", "0"], ["--timeout 0", "seconds above 0"]),
+        (["server", "--timeout", "nan"], ["--timeout nan", "seconds above 0"]),
+        (["server", "--timeout", "1e400"], ["--timeout inf", "seconds above 0"]),
+        (["client", "10.0.0.1:80", "--timeout", "1e300"], ["--timeout 1e+300", "at most"]),
         (["client", "10.0.0.1:80", "--send", "lots"], ["--send lots", "300B"]),
         (["client", "10.0.0.1:80", "--profile", "v9"], ["v9"]),
         (["server", "--profile", "v9"], ["v9", "draft"]),
@@ -323,6 +331,7 @@ def test_ctrl_c_is_130_and_the_next_call_goes_on(tmp_path: Path) -> None:
     sets = ["--set", "connections=20000", "--set", "workload.arrivals=400/s"]
     command = [
         sys.executable,
+        "-P",
         "-m",
         "testbed.cli",
         "run",
@@ -354,7 +363,7 @@ def test_ctrl_c_is_130_and_the_next_call_goes_on(tmp_path: Path) -> None:
 
 
 def test_a_reader_that_leaves_early_is_no_error(output: Path) -> None:
-    command = f"{sys.executable} -m testbed.cli results {output} --csv | head -n 1"
+    command = f"{sys.executable} -P -m testbed.cli results {output} --csv | head -n 1"
     done = subprocess.run(
         ["bash", "-c", command], capture_output=True, text=True, check=False, env=os.environ
     )
@@ -384,7 +393,10 @@ def test_a_wrong_flag_is_named_at_once(testbed: Testbed, words: list[str], said:
 def test_a_full_device_is_said(words: list[str]) -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "testbed.cli", *words], stdout=full, stderr=subprocess.PIPE, text=True
+            [sys.executable, "-P", "-m", "testbed.cli", *words],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
         )
     assert (done.returncode, done.stderr) == (1, "testbed: No space left on device\n")
 

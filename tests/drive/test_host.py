@@ -26,7 +26,7 @@ def start(namespace: Namespace, directory: Path, spec: HostSpec, *flags: str) ->
     path = directory / f"{spec.name}.json"
     path.write_bytes(TypeAdapter(HostSpec).dump_json(spec))
     out = str(directory / f"{spec.name}.out.json")
-    child = namespace.start(sys.executable, "-m", "testbed.drive.host", str(path), out, *flags)
+    child = namespace.start(sys.executable, "-P", "-m", "testbed.drive.host", str(path), out, *flags)
     expect_line(child, "ready")
     return child
 
@@ -110,7 +110,7 @@ def test_a_bad_specification_is_one_message(tmp_path: Path) -> None:
     path = tmp_path / "spec.json"
     path.write_text('{"name": "client"}')
     done = subprocess.run(
-        [sys.executable, "-m", "testbed.drive.host", str(path), str(tmp_path / "out.json")],
+        [sys.executable, "-P", "-m", "testbed.drive.host", str(path), str(tmp_path / "out.json")],
         capture_output=True,
         text=True,
         check=False,

@@ -155,7 +155,7 @@ def test_the_commands_report_while_it_goes_and_at_the_end(pair: tuple[Namespace,
     """Two paths, both ends through pipes: lines as they come at the client, one object at the server."""
     a, b = pair
     join(a, b, "10.9.1.1/24", "10.9.1.2/24", name="eth1")
-    command = (sys.executable, "-m", "testbed.cli")
+    command = (sys.executable, "-P", "-m", "testbed.cli")
     server = b.start(*command, "server", "--once", "--serve", "sink", "--json", "--interval", "0.2")
     assert server.stderr is not None
     assert server.stderr.readline().startswith("serving sink")

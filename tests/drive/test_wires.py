@@ -128,7 +128,7 @@ def test_a_bad_specification_is_one_message(tmp_path: Path) -> None:
     path = tmp_path / "spec.json"
     path.write_text('{"seed": 1, "links": [{"name": "x"}]}')
     done = subprocess.run(
-        [sys.executable, "-m", "testbed.drive.wires", str(path), str(tmp_path / "out.json")],
+        [sys.executable, "-P", "-m", "testbed.drive.wires", str(path), str(tmp_path / "out.json")],
         capture_output=True,
         text=True,
         check=False,

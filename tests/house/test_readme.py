@@ -78,7 +78,7 @@ def test_every_experiment_is_sound(file: Path) -> None:
 
 def test_the_picture_is_the_topologys() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "testbed.cli", "topo", "show", "two_path"],
+        [sys.executable, "-P", "-m", "testbed.cli", "topo", "show", "two_path"],
         cwd=ROOT,
         capture_output=True,
         text=True,

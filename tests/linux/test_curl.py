@@ -33,7 +33,7 @@ class Web:
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
-        words = ["-m", "testbed.cli", "server", "--serve", "http", "--syn-cookies", "always", "--json"]
+        words = ["-P", "-m", "testbed.cli", "server", "--serve", "http", "--syn-cookies", "always", "--json"]
         self.process = lab.popen(
             "server", [sys.executable, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )

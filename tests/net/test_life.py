@@ -128,6 +128,7 @@ def test_a_temporary_directory_stays_until_its_reader_lets_go(tmp_path: Path) ->
     ours, theirs = socket.socketpair()
     command = [
         sys.executable,
+        "-P",
         "-m",
         "testbed.net.launch",
         str(theirs.fileno()),

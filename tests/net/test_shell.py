@@ -80,6 +80,10 @@ def test_the_prompt_knows_the_nodes_and_the_testbed_command(tmp_path: Path) -> N
         terminal.until("mininet> ")
         terminal.type("client until testbed client 10.1.1.1:20080 --send 20KB; do :; done")
         assert "mptcp" in terminal.until("mininet> ").split("\r\n", 1)[1]
+        terminal.type("server testbed server --once --timeout 20 > server.log &")
+        terminal.until("mininet> ")
+        terminal.type("client until testbed client server:20080 --no-check --send 20KB; do :; done")
+        assert "mptcp" in terminal.until("mininet> ").split("\r\n", 1)[1]
         terminal.type("sevrer ls")
         assert "Unknown command: sevrer ls; there are the nodes client" in terminal.until("mininet> ")
         watch = Watch(family(terminal.process.pid))

@@ -20,6 +20,12 @@ from tests.reproduce.small import small, small_page
 ROWS = "tests.reproduce.test_reproduce:rows"
 
 
+@pytest.fixture(autouse=True)
+def _measurements_of_the_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A child does not look for modules in the working directory, so it is told where this one is."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+
+
 def rows(sizes: tuple[int, ...]) -> list[dict[str, int]]:
     return [{"size": size, "square": size * size} for size in sizes]
 

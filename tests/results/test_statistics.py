@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from testbed.results import agreement, bootstrap_mean, exact_interval, wilson_interval
 
@@ -37,6 +38,19 @@ def test_exact_holds_the_rate_and_nests(total: int, data: st.DataObject) -> None
     low, high = exact_interval(count, total, 0.95)
     wide_low, wide_high = exact_interval(count, total, 0.999)
     assert 0 <= wide_low <= low <= count / total <= high <= wide_high <= 1
+
+
+@given(st.integers(1, 10_000), st.sampled_from([0.95, 0.99, 0.999]), st.data())
+def test_intervals_are_those_of_scipy(total: int, confidence: float, data: st.DataObject) -> None:
+    """They are computed without scipy.stats, which takes a second to import."""
+    count = data.draw(st.integers(0, total))
+    theirs = stats.binomtest(count, total)
+    for ours, method in ((wilson_interval, "wilson"), (exact_interval, "exact")):
+        expected = theirs.proportion_ci(confidence, method=method)
+        assert ours(count, total, confidence) == pytest.approx((expected.low, expected.high), abs=1e-9)
+    narrow = wilson_interval(count, total, confidence)
+    expected = theirs.proportion_ci(confidence, method="wilson")
+    assert narrow == pytest.approx((expected.low, expected.high), rel=1e-12, abs=1e-15)
 
 
 def test_nothing_observed_says_nothing() -> None:

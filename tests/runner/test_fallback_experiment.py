@@ -94,6 +94,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Results:
     out = tmp_path_factory.mktemp("lab") / "out"
     command = [
         sys.executable,
+        "-P",
         "-m",
         "testbed.cli",
         "run",

@@ -66,7 +66,7 @@ print(json.dumps({
 
 
 def until_full(place: Path, when: str, net: str) -> dict[str, Any]:
-    command = [sys.executable, "-m", "testbed.cli", "run", str(ROOT / "experiments" / "fallback.yaml")]
+    command = [sys.executable, "-P", "-m", "testbed.cli", "run", str(ROOT / "experiments" / "fallback.yaml")]
     command += ["--net", net, "--out", str(place / "out"), "--jobs", "1"]
     for text in (
         "connections=20",

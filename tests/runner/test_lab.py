@@ -32,6 +32,7 @@ def _a_lab_can_be_had() -> None:
 def command(out: Path, *sets: str) -> list[str]:
     words = [
         sys.executable,
+        "-P",
         "-m",
         "testbed.cli",
         "run",

@@ -37,6 +37,7 @@ def by_hand(
     every: int = SECOND,
     stop_after: int | None = None,
     limit: int = 600 * SECOND,
+    server_patience: int | None = None,
     **asked: Any,
 ) -> tuple[Side, Side]:
     """One connection until its end: both sides' rows and intervals. `stop_after`: then comes Ctrl-C."""
@@ -52,7 +53,7 @@ def by_hand(
         ),
         _side(
             HostSpec("server", "server", far, near, server=server),
-            Serving(service, PORT, tuple(map(packed, far)), server, once=True),
+            Serving(service, PORT, tuple(map(packed, far)), server, once=True, patience=server_patience),
             every,
         ),
     )

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import random
 from typing import Any
 
 import pytest
 
-from testbed.mptcp.config import SECOND, ServerConfig, TcpConfig
+from testbed.mptcp.config import SECOND, ClientConfig, Profile, ServerConfig, TcpConfig
+from testbed.mptcp.endpoint import Endpoint
+from testbed.workloads import PORT, packed
+from testbed.workloads.host import Hosted
 from testbed.workloads.intervals import Interval
+from testbed.workloads.serving import Serving
 from tests.workloads.by_hand import Side, by_hand
 
 
@@ -79,6 +84,71 @@ def test_why_what_came_is_not_what_was_to_come(service: str, asked: dict[str, An
     client, _ = by_hand(service, **asked)
     assert client.fault == fault
     assert client.row["intact"] == (fault == "none")
+
+
+@pytest.mark.parametrize(
+    ("service", "asked", "checked", "unchecked"),
+    [
+        ("source", {"send": 100_000}, "unasked", "none"),  # more than was sent comes back
+        ("echo", {"send": 1000}, "none", "none"),
+        ("sink", {"send": 1000}, "none", "none"),
+        ("source", {"send": 0, "receive": 1000}, "none", "none"),
+        ("sink", {"send": 1000, "receive": 1000, "patience": SECOND}, "missing", "missing"),
+    ],
+)
+def test_without_a_check_any_bytes_are_right(
+    service: str, asked: dict[str, Any], checked: str, unchecked: str
+) -> None:
+    """Too few bytes of an explicit --receive are still missing."""
+    for check, fault in ((True, checked), (False, unchecked)):
+        client, _ = by_hand(service, check=check, **asked)
+        assert client.fault == fault
+        assert client.row["intact"] == (fault == "none")
+
+
+@pytest.mark.parametrize(("check", "fault"), [(True, "damaged"), (False, "none")])
+def test_changed_bytes_matter_only_where_they_are_checked(check: bool, fault: str) -> None:
+    client, _ = by_hand(
+        "echo",
+        send=5_000,
+        check=check,
+        client=ClientConfig(profile=Profile.TCP),
+        overrides={"paths.1.middlebox.down": "rewrite at=2000 cut=3 put=3"},
+    )
+    assert (client.fault, client.row["bytes_received"]) == (fault, 5_000)
+
+
+@pytest.mark.parametrize("patience", [SECOND // 10, SECOND, 7 * SECOND])
+@pytest.mark.parametrize("sends", [0, 5_000])
+def test_a_server_ends_after_its_timeout(patience: int, sends: int) -> None:
+    """A client falls silent, before or after data: the server gives up `patience` after the last event."""
+    client, server = by_hand("sink", send=sends, receive=1, patience=60 * SECOND, server_patience=patience)
+    app = server.host.application._application  # below the meter
+    assert (app.timed_out, app.cut_off, app.done) == (True, 1, True)
+    assert (server.row["verdict"], server.row["reason"]) == ("hang", "no_progress")
+    assert client.row["verdict"] == "reset"
+    lasted = server.row["done_ns"]
+    assert patience <= lasted <= patience + SECOND // 2
+
+
+@pytest.mark.parametrize("lasts", [SECOND, 3 * SECOND])
+def test_a_server_does_not_time_out_while_data_moves(lasts: int) -> None:
+    for service, send in (("sink", None), ("source", 0), ("echo", None)):
+        client, server = by_hand(service, send=send, lasts=lasts, server_patience=SECOND // 2)
+        assert not server.host.application._application.timed_out
+        assert client.row["verdict"] == "mptcp"
+        assert client.row["intact"]
+
+
+def test_a_server_without_a_client_ends_after_its_timeout() -> None:
+    server = Serving("echo", PORT, (), ServerConfig(), patience=2 * SECOND)
+    host = Hosted(Endpoint(entropy=random.Random(1).randbytes, addresses=(packed("10.0.0.1"),)), server)
+    host.start(SECOND)
+    assert host.poll_timeout() == 3 * SECOND
+    host.handle_timeout(3 * SECOND - 1)
+    assert not host.done
+    host.handle_timeout(3 * SECOND)
+    assert (host.done, server.timed_out, server.cut_off, host.poll_timeout()) == (True, True, 0, None)
 
 
 def test_a_short_rest_is_marked_and_an_idle_one_left_out() -> None:

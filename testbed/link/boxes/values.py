@@ -21,7 +21,7 @@ def count(least: int, most: int, of: str) -> Callable[[str], int]:
     """A whole number of something."""
 
     def parse(value: str) -> int:
-        if not value.isdecimal() or not least <= int(value) <= most:
+        if not value.isdecimal() or len(value) > 18 or not least <= int(value) <= most:
             raise UserError(f"{value!r} is no number of {of}; expected {least} to {most}")
         return int(value)
 

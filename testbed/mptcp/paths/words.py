@@ -115,7 +115,7 @@ def _address(word: str, fail: _Fail) -> bytes:
 
 
 def _number(word: str, text: str, least: int, most: int, fail: _Fail) -> int:
-    if not (text.isascii() and text.isdigit()) or not least <= int(text) <= most:
+    if not (text.isascii() and text.isdigit() and len(text) < 18) or not least <= int(text) <= most:
         raise fail(f"{word} {text}: expected a number, {least} to {most}")
     return int(text)
 
