@@ -13,6 +13,7 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from testbed.errors import UserError
+from testbed.mptcp.martian import can_talk
 
 _MANY = {3: "a broadcast address", 5: "a multicast address"}  # RTN_BROADCAST, RTN_MULTICAST
 
@@ -52,6 +53,12 @@ def check_target(peer: str) -> None:
         raise UserError(
             f"{peer}: the address of one host is expected; from here this is {_MANY[route['type']]}"
         )
+
+
+def check_ends(local: str, peer: str) -> None:
+    """UserError where no TCP connection is possible between these addresses, such as from 127.0.0.1 out."""
+    if not can_talk(ipaddress.ip_address(local).packed, ipaddress.ip_address(peer).packed):
+        raise UserError(f"no TCP connection is possible from {local} to {peer}; give a host's address")
 
 
 def local_address_towards(peer: str) -> str:

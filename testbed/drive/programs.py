@@ -15,6 +15,7 @@ from typing import Any
 from testbed.drive.addresses import (
     addresses_of_host,
     check_devices,
+    check_ends,
     check_target,
     local_address_towards,
 )
@@ -172,6 +173,7 @@ def run_client(arguments: ClientArguments, *, on_interval: OnInterval = lambda i
     check_devices(arguments.endpoints)
     check_target(arguments.address)
     local = _with_endpoints(arguments.bind or _addresses_towards(arguments.address), arguments.endpoints)
+    check_ends(local[0], arguments.address)
     doors = _doors(arguments.endpoints)
     with Tun(offload=arguments.offload) as tun, Icmp() as icmp, Divert(tun, None, local, doors) as divert:
         app = OneConnection(

@@ -8,13 +8,13 @@ Read first: RFC 8684 §3.3.8, §3.4; RFC 6824 §3.4 for the forms of v0 and the 
 from __future__ import annotations
 
 import hmac as constant_time
-import ipaddress
 from dataclasses import replace
 
 from testbed.mptcp.address_book import MOST_KNOWN, Announced
 from testbed.mptcp.connection import Connection, Mode
 from testbed.mptcp.join import Place, extra_subflows
 from testbed.mptcp.keys import add_addr_hmac
+from testbed.mptcp.martian import can_talk
 from testbed.mptcp.paths import (
     Announce,
     Flag,
@@ -166,11 +166,10 @@ def _signal(conn: Connection, sub: Subflow, option: Option, counter: str) -> Non
 
 
 def _is_peers(conn: Connection, address: bytes) -> bool:
-    """Whether an announced address can be the peer's at all: nobody joins a multicast group, nor himself."""
-    ip, ours = ipaddress.ip_address(address), conn.local[0]
-    nobody = ip.is_multicast or ip.is_unspecified or address == b"\xff" * 4
+    """False for multicast, unspecified, broadcast and our own addresses, and for loopback from outside."""
+    ours = conn.local[0]
     own = address == ours and ours != conn.remote[0]
-    return not nobody and not own and ip.is_loopback == ipaddress.ip_address(ours).is_loopback
+    return not own and can_talk(ours, address)
 
 
 def take_add_addr(conn: Connection, sub: Subflow, option: AddAddr) -> None:

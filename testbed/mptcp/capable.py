@@ -53,15 +53,18 @@ def judge_synack(
     return None
 
 
-def client_key(option: MpCapable | None, speech: Speech, local_key: int) -> int | None:
+def client_key(
+    option: MpCapable | None, speech: Speech, local_key: int, known: int | None = None
+) -> int | None:
     """Key-A from a third packet (20 bytes or with data) that is meant for us, else None.
 
-    A version other than the agreed one, flag B, or another server key than ours make the option
-    count as absent (RFC 8684 §3.1; the draft §3.1.1 for the key).
+    A version other than the agreed one, flag B, another server key than ours, or another client key than
+    the `known` one of a v0 SYN make the option count as absent (RFC 8684 §3.1; the draft §3.1.1 for the
+    server's key).
     """
     if option is None or option.sender_key is None or option.receiver_key != local_key:
         return None
-    if option.version != speech.version or not usable(option):
+    if option.version != speech.version or not usable(option) or known not in (None, option.sender_key):
         return None
     return option.sender_key
 

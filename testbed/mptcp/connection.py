@@ -66,6 +66,7 @@ class Connection:
         "first_capable_length",
         "first_data",
         "group",
+        "join_asked_at",
         "joined",
         "linger_at",
         "linger_reason",
@@ -125,6 +126,7 @@ class Connection:
         self.next_index = 1
         self.past: deque[SubflowReport] = deque(maxlen=MOST_PAST)
         self.joined = 0  # further subflows that have opened so far
+        self.join_asked_at: int | None = None  # the newest SYN with MP_JOIN from the peer
         self.failed = False  # a checksum was wrong and the peer was told: no more subflows
         self.paths = paths
         self.book = AddressBook()
@@ -182,7 +184,12 @@ class Connection:
         self.remote_token, idsn = token_and_idsn(key, self.speech.sha256)
         self.remote_idsn = idsn + 1 - self.receiver.first
 
-    # -- the application's verbs ----------------------------------------------------------------------
+    # -- the application's events and verbs -----------------------------------------------------------
+
+    def tell(self, event: events.Event) -> None:
+        """Pass an event to the application: not before it knows the connection, and nothing after Closed."""
+        if self.told and not self.finished:
+            self.context.events.append(event)
 
     def send(self, data: bytes) -> int:
         if self.sender.fin_queued or self.finished:
@@ -217,12 +224,19 @@ class Connection:
 
     # -- subflows -------------------------------------------------------------------------------------
 
-    def add_subflow(self, tcb: Tcb, *, initiated: bool, join: JoinState) -> Subflow:
+    def new_subflow(self, tcb: Tcb, *, initiated: bool, join: JoinState) -> Subflow:
+        """A further subflow that is not one of the connection's yet."""
         tcb.group = self.group
-        sub = Subflow(self.next_index, tcb, initiated=initiated, join=join)
+        return Subflow(self.next_index, tcb, initiated=initiated, join=join)
+
+    def adopt(self, sub: Subflow) -> None:
+        """The newest of `new_subflow` is one of the connection's from here on."""
         self.next_index += 1
         self.subflows.append(sub)
-        return sub
+
+    def join_asked(self, now: int) -> None:
+        """The peer has begun a join (RFC 8684 §3.2)."""
+        self.join_asked_at = now
 
     @property
     def alive(self) -> int:
@@ -238,7 +252,7 @@ class Connection:
         where = f"{sub.index} {'by us' if sub.initiated else 'by the peer'}"
         self.context.trace(now, self.number, "subflow", where)
         opened = events.SubflowOpened(self.number, sub.index, sub.tcb.local, sub.tcb.remote, sub.backup)
-        self.context.events.append(opened)
+        self.tell(opened)
 
     def reset_subflow(self, now: int, sub: Subflow, reason: Reason, options: tuple[Option, ...] = ()) -> None:
         """Send a RST on this subflow and go on with the others, if there are any."""
@@ -250,17 +264,26 @@ class Connection:
         """A subflow is gone: what it carried goes to the others; without any, the connection ends.
 
         It waits for a new subflow only where there has been more than one path (RFC 8684 §3.3.3 leaves
-        open for how long).
+        open for how long), and a shorter time where the peer has just begun a join.
         """
         self._close_subflow(now, sub, reason)
         if self.finished or any(other.alive for other in self.subflows):
             return
-        if self.mode is Mode.MPTCP and self.joined and not self.both_done:
+        patience = self.mptcp.close_timeout if self.joined else self._join_patience(now)
+        if self.mode is Mode.MPTCP and patience > 0 and not self.both_done:
             if self.linger_at is None:
-                self.linger_at = now + self.mptcp.close_timeout
+                self.linger_at = now + patience
                 self.linger_reason = reason
         else:
             self.finish_or_reset(now, reason, "rst")
+
+    def _join_patience(self, now: int) -> int:
+        """How long a join that the peer has begun may still save the connection, in ns. Its SYN and its
+        third ACK may each be lost once."""
+        if self.join_asked_at is None:
+            return 0
+        longest = min(3 * self.config.rto_initial, self.mptcp.close_timeout)
+        return self.join_asked_at + longest - now
 
     def _close_subflow(self, now: int, sub: Subflow, reason: Reason) -> None:
         if sub.alive:
@@ -274,7 +297,7 @@ class Connection:
         if sub.index:
             self.context.trace(now, self.number, "subflow closed", f"{sub.index}: {reason.value}")
             if sub.opened:
-                self.context.events.append(events.SubflowClosed(self.number, sub.index, reason))
+                self.tell(events.SubflowClosed(self.number, sub.index, reason))
 
     def closed_by_peer(self, now: int, sub: Subflow) -> None:
         """A RST with MP_FASTCLOSE ends all subflows (RFC 8684 §3.5)."""
@@ -332,11 +355,10 @@ class Connection:
         if self.finished:
             return
         self.report = self.describe(verdict, reason)
+        self.tell(events.Closed(self.number, clean, verdict, reason))
         self.finished = True
         self.data_fin_at = self.linger_at = self.data_rto_at = None
         self.context.trace(now, self.number, "closed", f"{verdict.value}: {reason.value}")
-        if self.told:
-            self.context.events.append(events.Closed(self.number, clean, verdict, reason))
         if self.local_token is not None:
             self.context.tokens.pop(self.local_token, None)
         for sub in self.subflows:

@@ -20,6 +20,7 @@ COUNTERS = {
     "SyncookiesSent": "SYN/ACKs sent statelessly",
     "SyncookiesRecv": "valid SYN cookies received",
     "SyncookiesFailed": "ACKs that brought back no valid SYN cookie",
+    "InAddrErrors": "segments for no connection whose addresses cannot be those of two hosts",
     "ListenOverflows": "SYNs dropped because the half-open queue was full",
     # Fast Open.
     "TCPFastOpenActive": "SYNs whose data the server took",

@@ -209,4 +209,4 @@ def free(conn: Connection) -> None:
     buffer.free(conn.sender.una)
     if conn.want_space and buffer.end - buffer.start <= conn.config.send_buffer // 2:
         conn.want_space = False
-        conn.context.events.append(events.SpaceFreed(conn.number))
+        conn.tell(events.SpaceFreed(conn.number))

@@ -14,10 +14,11 @@ Read first: RFC 9293 §3.10.7.1-2 (CLOSED and LISTEN), RFC 8684 §3.1.
 
 from __future__ import annotations
 
+import ipaddress
 from collections import Counter
 from collections.abc import Callable
 
-from testbed.mptcp import closing, join, join_cookies
+from testbed.mptcp import closing, half_open_joins, join
 from testbed.mptcp.active_open import active_open
 from testbed.mptcp.addresses import add_endpoint, place_of, plan, set_backup, withdraw
 from testbed.mptcp.capable import find_capable
@@ -28,17 +29,17 @@ from testbed.mptcp.cookie_ack import Fate, connection_from_cookie, recover_isn, 
 from testbed.mptcp.events import Event
 from testbed.mptcp.fallback import RST_MPTCP_ERROR
 from testbed.mptcp.fast_open import door_of, syn_arrived
+from testbed.mptcp.half_open_joins import HalfOpenJoins
 from testbed.mptcp.incoming import segment_arrived, yields_to
-from testbed.mptcp.join_cookies import JoinTable
 from testbed.mptcp.listener import (
     Listener,
     answer_with_cookie,
-    is_silently_ignored,
     open_half,
-    tcb_for_syn,
 )
+from testbed.mptcp.martian import can_talk
 from testbed.mptcp.outgoing import next_segment
 from testbed.mptcp.paths import Join, LocalEndpoint
+from testbed.mptcp.paths.endpoints import LAST_ID
 from testbed.mptcp.profiles import own
 from testbed.mptcp.reasons import Reason
 from testbed.mptcp.report import ConnectionReport, Peaks
@@ -51,6 +52,10 @@ from testbed.mptcp.tcp.tcb import Tcb
 from testbed.mptcp.wire import ACK, FIN, RST, SYN, MpJoinAck, MpJoinSyn, MpTcpRst, Segment, TooBig
 
 PORT_TRIES = 8
+
+
+def _join_option(segment: Segment) -> MpJoinSyn | None:
+    return next((option for option in segment.options if isinstance(option, MpJoinSyn)), None)
 
 
 class Endpoint:
@@ -74,11 +79,11 @@ class Endpoint:
         self._listeners: dict[int, Listener] = {}
         self._addresses, self._ports = addresses, ports
         self._table = Table()
-        self._joins = JoinTable()
+        self._joins = HalfOpenJoins()
         self._half_open: dict[int, Listener] = {}  # connections in SYN-RECEIVED, by number
         self.peaks = Peaks()
 
-    # -- the application's side -----------------------------------------------------------------------
+    # -- the application's side: each verb is harmless on a connection that has ended ------------------
 
     @property
     def counters(self) -> Counter[str]:
@@ -107,9 +112,13 @@ class Endpoint:
         *,
         only_cookie: bool = False,
     ) -> int:
-        """Start a connection; its number. Raises ValueError when the four-tuple is in use. `only_cookie`:
-        it is reset as soon as it has a Fast Open cookie for the next one; Closed follows in any case."""
+        """Start a connection; its number. Raises ValueError when the four-tuple is in use, or no host can
+        have these addresses (RFC 9293 §3.9.2.3). `only_cookie`: it is reset as soon as it has a Fast Open
+        cookie for the next one; Closed follows in any case."""
         own(config.profile)
+        if not can_talk(local[0], remote[0]):
+            here, there = (ipaddress.ip_address(one[0]) for one in (local, remote))
+            raise ValueError(f"no TCP connection is possible between {here} and {there}")
         key = (local[0], local[1], remote[0], remote[1])
         if self._table.find(key) is not None:
             raise ValueError(f"ports {local[1]} -> {remote[1]} are in use between these addresses")
@@ -120,16 +129,26 @@ class Endpoint:
         self._touch(conn, now)
         return conn.number
 
+    def _open(self, connection: int) -> Connection | None:
+        """The connection, unless it is unknown, forgotten or has ended: then a verb does nothing."""
+        conn = self._table.by_number.get(connection)
+        return None if conn is None or conn.finished else conn
+
     def send(self, now: int, connection: int, data: bytes) -> int:
-        """Queue bytes; how many were taken. SpaceFreed follows when fewer than offered."""
-        conn = self._table.by_number[connection]
+        """Queue bytes; how many were taken. SpaceFreed follows when fewer than offered. 0 after the end."""
+        conn = self._open(connection)
+        if conn is None:
+            return 0
         count = conn.send(data)
         self._touch(conn, now)
         return count
 
     def receive(self, now: int, connection: int, most: int = 1 << 30) -> bytes:
-        """What has arrived in order, at most `most` bytes; b"" when there is nothing now."""
-        conn = self._table.by_number[connection]
+        """What has arrived in order, at most `most` bytes; b"" when there is nothing now. What came before
+        Closed can still be read behind it, until `forget`."""
+        conn = self._table.by_number.get(connection)
+        if conn is None or most <= 0:
+            return b""
         data = conn.receive(most)
         if any(sub.tcb.ack_now for sub in conn.subflows):
             self._touch(conn, now)
@@ -137,20 +156,26 @@ class Endpoint:
 
     def close(self, now: int, connection: int) -> None:
         """No more to send: DATA_FIN or FIN behind what is queued. Receiving goes on."""
-        conn = self._table.by_number[connection]
+        conn = self._open(connection)
+        if conn is None:
+            return
         conn.close()
         closing.advance(conn, now)
         self._touch(conn, now)
 
     def abort(self, now: int, connection: int, reason: Reason = Reason.ABORTED) -> None:
         """Reset the connection at once."""
-        conn = self._table.by_number[connection]
+        conn = self._open(connection)
+        if conn is None:
+            return
         closing.abort(conn, now, reason)
         self._touch(conn, now)
 
     def set_backup(self, now: int, connection: int, subflow: int, backup: bool) -> None:
         """Ask the peer (MP_PRIO) to use a subflow only when no other works, or to use it again."""
-        conn = self._table.by_number[connection]
+        conn = self._open(connection)
+        if conn is None:
+            return
         for sub in conn.subflows:
             if sub.index == subflow and sub.established:
                 set_backup(conn, sub, backup)
@@ -159,7 +184,9 @@ class Endpoint:
     def close_subflow(self, now: int, connection: int, subflow: int) -> None:
         """Close one subflow by a FIN behind what it carries; the connection goes on. While a fallback would
         make that FIN the end of the stream, it waits; with checksums, for another subflow."""
-        conn = self._table.by_number[connection]
+        conn = self._open(connection)
+        if conn is None:
+            return
         for sub in conn.subflows:
             if sub.index == subflow and sub.established:
                 closing.retire(conn, sub)
@@ -167,14 +194,20 @@ class Endpoint:
 
     def remove_address(self, now: int, connection: int, address_id: int) -> None:
         """An address of ours is gone: REMOVE_ADDR, and the end of its subflows."""
-        conn = self._table.by_number[connection]
+        conn = self._open(connection)
+        if conn is None:
+            return
+        if not 0 <= address_id <= LAST_ID:
+            return
         withdraw(conn, now, (address_id,))
         self._touch(conn, now)
 
     def add_endpoint(self, now: int, connection: int, endpoint: LocalEndpoint) -> None:
         """An address of ours is new, or back: what its words ask for is tried (again). Where the last
         subflow is gone, a new one still saves the connection (break-before-make)."""
-        conn = self._table.by_number[connection]
+        conn = self._open(connection)
+        if conn is None:
+            return
         add_endpoint(conn, endpoint, self._addresses)
         self._plan(conn, now)
         self._touch(conn, now)
@@ -185,8 +218,11 @@ class Endpoint:
         return tuple(self._table.by_number)
 
     def describe(self, connection: int) -> ConnectionReport:
-        """Also after Closed, until `forget`."""
-        return self._table.by_number[connection].describe()
+        """Also after Closed, until `forget`; KeyError for a number that is unknown or forgotten."""
+        conn = self._table.by_number.get(connection)
+        if conn is None:
+            raise KeyError(f"connection {connection} is unknown or was forgotten")
+        return conn.describe()
 
     def forget(self, connection: int) -> None:
         """Drop the report of a closed connection; TIME-WAIT goes on without it."""
@@ -198,26 +234,24 @@ class Endpoint:
         """Take one segment from the network. Never raises, whatever is in it."""
         key = (segment.dst, segment.dport, segment.src, segment.sport)
         found = self._table.find(key)
+        listener = self._listeners.get(segment.dport)
+        if listener is not None and not listener.serves(segment.dst):
+            listener = None
         before = None  # on the same ports, in TIME-WAIT
-        if found is not None and yields_to(found[1], segment):
+        if found is not None and yields_to(found[1], segment) and self._answers_syn(listener, segment):
             before = found[1].tcb
             self._table.remove(*found)
             found = None
         if found is not None:
             self._deliver(*found, now, segment)
             return
-        listener = self._listeners.get(segment.dport)
-        if listener is not None and not listener.serves(segment.dst):
-            listener = None
-        if segment.flags & RST:
-            return
-        if segment.flags & (SYN | ACK | FIN) == SYN:
-            self._syn(listener, key, now, segment)
-            if before is not None and (begun := self._table.find(key)) is not None:
-                begun[1].tcb.begin_behind(before)
-        elif listener is None:
-            self._context.answer_reset(segment)
-        elif segment.flags & ACK:
+        if not can_talk(segment.dst, segment.src) or key[:2] == key[2:]:
+            self._context.count("InAddrErrors")
+        elif segment.flags & RST:
+            self._joins.remove(half_open_joins.key_of(segment))
+        elif segment.flags & (SYN | ACK | FIN) == SYN:
+            self._syn(listener, key, now, segment, before)
+        elif not self._ends_join(key, now, segment):
             self._acknowledgement_for_nobody(listener, key, now, segment)
 
     def packet_too_big(self, now: int, too_big: TooBig) -> None:
@@ -230,7 +264,7 @@ class Endpoint:
         if not tcb.snd_una <= tcb.ack_offset(too_big.seq) < tcb.snd_nxt:
             self._context.count("OutOfWindowIcmps")
             return
-        tcb.path_mtu_lowered(too_big.mtu)
+        tcb.path_mtu_lowered(too_big.mtu, now)
         self._touch(conn, now)
 
     def _deliver(self, conn: Connection, sub: Subflow, now: int, segment: Segment) -> None:
@@ -239,61 +273,89 @@ class Endpoint:
         self._touch(conn, now)
         self._table.bury(conn)
 
-    def _syn(self, listener: Listener | None, key: Key, now: int, segment: Segment) -> None:
-        """LISTEN: RFC 9293 §3.10.7.2. A join finds its connection by the token, whatever the port."""
-        joins = next((option for option in segment.options if isinstance(option, MpJoinSyn)), None)
+    def _answers_syn(self, listener: Listener | None, segment: Segment) -> bool:
+        """Whether a SYN for no subflow would be answered by a SYN/ACK."""
+        joins = _join_option(segment)
         if joins is not None:
-            self._join(listener, key, now, segment, joins)
+            return join.refusal(self._joined_by(joins), (segment.dst, segment.dport)) is None
+        return listener is not None and listener.takes(find_capable(segment.options))
+
+    def _syn(
+        self, listener: Listener | None, key: Key, now: int, segment: Segment, before: Tcb | None
+    ) -> None:
+        """LISTEN: RFC 9293 §3.10.7.2. A join finds its connection by the token, whatever the port. `before`:
+        a subflow in TIME-WAIT that had these ports."""
+        joins = _join_option(segment)
+        if joins is not None:
+            self._join(listener, now, segment, joins, before)
             return
         if listener is None:
             self._context.answer_reset(segment)
             return
-        if is_silently_ignored(find_capable(segment.options), listener.config):
+        if not listener.takes(find_capable(segment.options)):
+            if listener.is_full:
+                self._context.count("ListenOverflows")
             return
         if listener.wants_cookie():
             self._context.outbox.append(answer_with_cookie(listener, self._context, now, segment))
-        elif listener.half_open < listener.config.backlog:
-            conn = open_half(listener, self._context, self._table.next_number(), now, segment)
-            self._begin_half_open(listener, conn)
-            syn_arrived(conn, listener, now, segment)
-            self._add(key, conn, conn.first)
-            self._touch(conn, now)
-        else:
-            self._context.count("ListenOverflows")
+            return
+        conn = open_half(listener, self._context, self._table.next_number(), now, segment)
+        if before is not None:
+            conn.first.tcb.begin_behind(before)
+        self._begin_half_open(listener, conn)
+        syn_arrived(conn, listener, now, segment)
+        self._add(key, conn, conn.first)
+        self._touch(conn, now)
+
+    def _joined_by(self, option: MpJoinSyn) -> Connection | None:
+        return self._table.by_number.get(self._context.tokens.get(option.token, 0))
 
     def _join(
-        self, listener: Listener | None, key: Key, now: int, segment: Segment, option: MpJoinSyn
+        self, listener: Listener | None, now: int, segment: Segment, option: MpJoinSyn, before: Tcb | None
     ) -> None:
         context = self._context
-        conn = self._table.by_number.get(context.tokens.get(option.token, 0))
+        conn = self._joined_by(option)
         code = join.refusal(conn, (segment.dst, segment.dport))
         join.count_syn(context, conn, option, segment.dport, refused=code is not None)
         if conn is None or code is not None:
             context.answer_reset(segment, join.reset_options(conn, code or RST_MPTCP_ERROR))
             return
         here = place_of(conn, self._addresses, segment.dst, segment.dport)
-        if listener is not None and listener.wants_cookie():
-            context.outbox.append(
-                join_cookies.answer(self._joins, listener, context, conn, option, here, now, segment)
-            )
-            return
-        tcb = tcb_for_syn(conn.config, self._jar, now, segment)
-        self._add(key, conn, join.accept(conn, tcb, option, here, context.random(4)))
-        self._touch(conn, now)
+        cookie = listener is not None and listener.wants_cookie()
+        context.outbox.append(
+            half_open_joins.answer(self._joins, conn, self._jar, now, segment, option, here, before, cookie)
+        )
 
-    def _acknowledgement_for_nobody(self, listener: Listener, key: Key, now: int, segment: Segment) -> None:
+    def _ends_join(self, key: Key, now: int, segment: Segment) -> bool:
+        """A segment for no subflow may open one whose SYN was answered before."""
+        if segment.flags & (SYN | ACK) != ACK or not len(self._joins):
+            return False
+        waiting = half_open_joins.opened_by(self._joins, self._jar, now, segment)
+        if waiting is None:
+            return False
+        conn = self._table.by_number.get(waiting.connection)
+        code = join.refusal(conn)
+        if conn is None or code is not None:
+            self._context.answer_reset(segment, join.reset_options(conn, code or RST_MPTCP_ERROR))
+            return True
+        if waiting.cookie:
+            self._context.count("SyncookiesRecv")
+        sub = half_open_joins.subflow_of(conn, waiting)
+        self._add(key, conn, sub)
+        self._deliver(conn, sub, now, segment)
+        return True
+
+    def _acknowledgement_for_nobody(
+        self, listener: Listener | None, key: Key, now: int, segment: Segment
+    ) -> None:
         context = self._context
-        if not listener.tries_cookies(now) or segment.flags & SYN:
-            context.answer_reset(segment)
-            return
         if any(isinstance(option, MpJoinAck) for option in segment.options):
-            joined = join_cookies.take_back(self._joins, listener, now, segment, self._table.by_number)
-            if joined is None:
-                context.answer_reset(segment, (MpTcpRst(RST_MPTCP_ERROR),))
-            else:
-                context.count("SyncookiesRecv")
-                self._add(key, *joined)
-                self._deliver(*joined, now, segment)
+            context.answer_reset(segment, (MpTcpRst(RST_MPTCP_ERROR),))
+            return
+        if listener is not None and not segment.flags & ACK:
+            return
+        if listener is None or not listener.tries_cookies(now) or segment.flags & SYN:
+            context.answer_reset(segment)
             return
         conn = connection_from_cookie(listener, context, self._table.next_number, now, segment)
         if conn is not None:
@@ -379,6 +441,8 @@ class Endpoint:
 
     def _touch(self, conn: Connection, now: int) -> None:
         """It may have something to send, another deadline, or its handshake behind it."""
+        if conn.finished:
+            self._joins.forget(conn.number)
         if conn.number in self._half_open and conn.first.tcb.state is not State.SYN_RECEIVED:
             listener = self._half_open.pop(conn.number)
             listener.half_open -= 1

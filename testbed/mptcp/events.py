@@ -1,4 +1,4 @@
-"""What an endpoint tells its applications. Past tense: it has happened.
+"""What an endpoint tells its applications. Past tense: it has happened. `Closed` is the last event.
 
 `connection` is the number that `Endpoint.connect` returned or `Accepted` announced.
 """

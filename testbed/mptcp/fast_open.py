@@ -65,7 +65,7 @@ def on_syn(
     payload = b""
     if attempt.room and not opening.cookie_only:
         payload = conn.sender.buffer.read(1, min(attempt.room, conn.sender.unmapped))
-    opening.carried = tcb.syn_data = len(payload)
+    opening.carried = tcb.syn_data_sent = len(payload)
     return (*options, attempt.option), payload
 
 
@@ -152,9 +152,9 @@ def syn_arrived(conn: Connection, listener: Listener, now: int, segment: Segment
     tcb.start_congestion_control()
     conn.sender.open_window(1, tcb.snd_wnd)
     conn.told = True
-    conn.context.events.append(events.Accepted(conn.number, conn.local, conn.remote))
+    conn.tell(events.Accepted(conn.number, conn.local, conn.remote))
     if payload:
-        conn.context.events.append(events.DataArrived(conn.number))
+        conn.tell(events.DataArrived(conn.number))
 
 
 def _without_data(option: FastOpen, answer: Answer) -> FastOpenOutcome:

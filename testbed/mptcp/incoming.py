@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from testbed.mptcp import addresses, closing, events, fast_open, join, negotiating
+from testbed.mptcp.capable import judge_synack
 from testbed.mptcp.connection import Connection, Mode
 from testbed.mptcp.dss import check_mapping_in_plain_tcp, place, take_acknowledgement, take_dss
 from testbed.mptcp.fallback import Observation
@@ -86,7 +87,8 @@ def segment_arrived(conn: Connection, sub: Subflow, now: int, segment: Segment) 
     signals = Signals.of(segment)
     tcb = sub.tcb
     tcb.crowded = sub.receive_mappings.full
-    room = _room(conn, sub, segment, signals)
+    takes_text = tcb.state is not State.SYN_SENT or _takes_text(conn, sub, signals)
+    room = _room(conn, sub, segment, signals) if takes_text else 0
     arrival = segment_arrives(tcb, now, segment, not _is_signal(conn, signals), room)
     if arrival.reset:
         _reset_by_peer(conn, sub, now, signals)
@@ -152,6 +154,14 @@ def _is_signal(conn: Connection, signals: Signals) -> bool:
     return dss is not None and (dss.dsn is not None or not conn.confirmed)
 
 
+def _takes_text(conn: Connection, sub: Subflow, signals: Signals) -> bool:
+    """Whether data of this SYN/ACK counts (RFC 9293 §3.10.7.3). In Multipath TCP it has no mapping: it stays
+    unacknowledged, and the peer sends it again with one."""
+    if conn.mode is Mode.TCP or sub.join is not None:
+        return sub.join is None
+    return judge_synack(signals.capable, conn.speech, conn.mptcp, sub.plain_syn) is not None
+
+
 def _reset_by_peer(conn: Connection, sub: Subflow, now: int, signals: Signals) -> None:
     """A RST ends its subflow; with MP_FASTCLOSE and the right key all of the connection (RFC 8684 §3.5)."""
     if signals.tcprst is not None:
@@ -188,10 +198,10 @@ def _established(
         sub.answers_synack = True
         if conn.mode is Mode.NEGOTIATING:
             negotiating.synack_arrived(conn, now, signals.capable)
-        conn.context.events.append(events.Connected(conn.number))
+        conn.tell(events.Connected(conn.number))
     elif not conn.told:
         conn.told = True
-        conn.context.events.append(events.Accepted(conn.number, conn.local, conn.remote))
+        conn.tell(events.Accepted(conn.number, conn.local, conn.remote))
 
 
 def _crossed(conn: Connection, sub: Subflow, now: int) -> None:
@@ -250,7 +260,7 @@ def take_in_order(conn: Connection, sub: Subflow, now: int, arrival: Arrival) ->
         sub.tcb.ack_now = True
     if conn.receiver.take_fin():
         sub.tcb.ack_now = True
-        conn.context.events.append(events.PeerFinished(conn.number))
+        conn.tell(events.PeerFinished(conn.number))
     if arrival.fin:
         _fin_arrived(conn, sub, now)
 
@@ -261,7 +271,7 @@ def _fin_arrived(conn: Connection, sub: Subflow, now: int) -> None:
     if conn.mode is Mode.TCP and not conn.receiver.fin_taken:
         conn.receiver.fin = conn.receiver.next
         conn.receiver.take_fin()
-        conn.context.events.append(events.PeerFinished(conn.number))
+        conn.tell(events.PeerFinished(conn.number))
     elif conn.mode is Mode.MPTCP and conn.receiver.fin is None and sub.alive:
         if any(other.may_carry for other in conn.subflows if other is not sub):
             closing.retire(conn, sub)  # the peer gives up this subflow alone

@@ -1,7 +1,7 @@
 """MP_JOIN: the handshake of an additional subflow, from both ends.
 
 Decides which join is accepted, and when a joined subflow may carry data. Finding the connection by its
-token is endpoint.py's, joins to a server that keeps no state are in join_cookies.py.
+token is endpoint.py's, joins whose third ACK has not come are in half_open_joins.py.
 Read first: RFC 8684 §3.2.
 """
 
@@ -35,7 +35,8 @@ class Place(NamedTuple):
 
 def begin(conn: Connection, tcb: Tcb, join: Join) -> Subflow:
     """A subflow of ours, with its SYN due."""
-    sub = conn.add_subflow(tcb, initiated=True, join=JoinState(conn.context.random(4)))
+    sub = conn.new_subflow(tcb, initiated=True, join=JoinState(conn.context.random(4)))
+    conn.adopt(sub)
     sub.local_id, sub.remote_id, sub.backup_here = join.local_id, join.remote_id, join.backup
     tcb.move(State.SYN_SENT)
     tcb.syn_due = True
@@ -75,16 +76,15 @@ def count_syn(
 
 
 def extra_subflows(conn: Connection) -> int:
-    """Besides the first, whoever opened them, those under way included."""
+    """Subflows beyond the first, with our own joins that are under way. The peer's joins that are under way
+    are in half_open_joins.py and use no place."""
     return sum(1 for sub in conn.subflows if sub.index and sub.alive)
 
 
-def accept(conn: Connection, tcb: Tcb, option: MpJoinSyn, here: Place, local_nonce: int) -> Subflow:
-    """The peer's subflow in SYN-RECEIVED."""
-    sub = conn.add_subflow(tcb, initiated=False, join=JoinState(local_nonce, option.nonce))
+def take_place(sub: Subflow, option: MpJoinSyn, here: Place) -> None:
+    """Address IDs and backup flags of a subflow that the peer opens."""
     sub.local_id, sub.backup_here = here
     sub.remote_id, sub.backup_there = option.address_id, option.backup
-    return sub
 
 
 def syn_option(conn: Connection, sub: Subflow) -> MpJoinSyn:

@@ -57,10 +57,18 @@ class Listener:
     def serves(self, address: bytes) -> bool:
         return not self.addresses or address in self.addresses
 
+    @property
+    def is_full(self) -> bool:
+        """No place is left for a connection in SYN-RECEIVED."""
+        return self.half_open >= self.config.backlog
+
     def wants_cookie(self) -> bool:
         mode = self.config.syn_cookies
-        full = self.half_open >= self.config.backlog
-        return mode is SynCookies.ALWAYS or (mode is SynCookies.AUTO and full)
+        return mode is SynCookies.ALWAYS or (mode is SynCookies.AUTO and self.is_full)
+
+    def takes(self, option: MpCapable | None) -> bool:
+        """Whether a SYN with this MP_CAPABLE is answered at all."""
+        return not is_silently_ignored(option, self.config) and (self.wants_cookie() or not self.is_full)
 
     def tries_cookies(self, now: int) -> bool:
         mode = self.config.syn_cookies
@@ -128,12 +136,17 @@ def tcb_for_syn(config: TcpConfig, jar: SynCookieJar, now: int, segment: Segment
     """In SYN-RECEIVED, its SYN/ACK due (RFC 9293 §3.10.7.2)."""
     tuple_ = four_tuple(segment)
     tcb = Tcb(config, tuple_.local, tuple_.remote, jar.isn(now, tuple_), jar.timestamp_offset(tuple_))
+    take_syn(tcb, now, segment)
+    return tcb
+
+
+def take_syn(tcb: Tcb, now: int, segment: Segment) -> None:
+    """A new subflow answers this SYN."""
     tcb.irs = segment.seq
     agree(tcb, read_syn_options(segment), now)
     tcb.snd_wnd = tcb.max_snd_wnd = segment.window
     tcb.move(State.SYN_RECEIVED)
     tcb.syn_due = True
-    return tcb
 
 
 def plain_reason(config: ServerConfig) -> Reason:

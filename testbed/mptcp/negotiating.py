@@ -48,7 +48,7 @@ def third_packet_arrived(
     sub = conn.first
     key = None
     if conn.local_key is not None:
-        key = client_key(option, conn.speech, conn.local_key)
+        key = client_key(option, conn.speech, conn.local_key, conn.remote_key)
     if key is not None:
         assert option is not None
         _learn_client_key(conn, key)

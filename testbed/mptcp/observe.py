@@ -140,5 +140,4 @@ def _fall_back(conn: Connection, now: int, sub: Subflow, decision: Decision) -> 
     conn.fallback_reason = decision.reason
     conn.data_fin_at = conn.data_rto_at = None
     _only(conn, now, sub, decision)
-    if conn.told:
-        conn.context.events.append(events.FellBack(conn.number, decision.reason))
+    conn.tell(events.FellBack(conn.number, decision.reason))

@@ -63,9 +63,9 @@ def next_segment(conn: Connection, now: int) -> Segment | None:
 def _of_subflow(conn: Connection, sub: Subflow, now: int) -> Segment | None:
     tcb = sub.tcb
     if sub.reset_options is not None:
-        return _reset(conn, sub)
+        return _reset(conn, sub, now)
     if tcb.syn_due:
-        return _syn(conn, sub, now)
+        return syn_segment(conn, sub, now)
     if tcb.state not in SYNCHRONIZED and not tcb.may_send_data:
         return None
     if tcb.state is State.TIME_WAIT:
@@ -278,7 +278,8 @@ def _timestamps(sub: Subflow, now: int) -> list[Option]:
     return [Timestamps(tcb.timestamp(now), tcb.ts_recent)] if tcb.ts_on else []
 
 
-def _syn(conn: Connection, sub: Subflow, now: int) -> Segment:
+def syn_segment(conn: Connection, sub: Subflow, now: int) -> Segment:
+    """Our SYN or SYN/ACK, booked as sent."""
     tcb = sub.tcb
     window = tcb.config.syn_window
     tcb.rcv_adv = max(tcb.rcv_adv, 1 + window)
@@ -312,8 +313,9 @@ def _syn(conn: Connection, sub: Subflow, now: int) -> Segment:
     return Segment(local, remote, sport, dport, tcb.iss, ack, bits, window, options, payload)
 
 
-def _reset(conn: Connection, sub: Subflow) -> Segment:
-    options = sub.reset_options or ()
+def _reset(conn: Connection, sub: Subflow, now: int) -> Segment:
+    """With timestamps, as any segment of a living subflow (RFC 7323 §3.2)."""
+    options = (*_timestamps(sub, now), *(sub.reset_options or ()))
     sub.reset_options = None
     return _segment(conn, sub, sub.tcb.wire_seq(sub.tcb.snd_nxt), RST | ACK, options)
 

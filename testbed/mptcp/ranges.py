@@ -158,6 +158,19 @@ class Reassembly:
         first = ready[0] if len(ready) == 1 else b""
         return first if first and isinstance(first, bytes) else b"".join(ready)
 
+    def first_held(self, start: int, end: int) -> tuple[int, int] | None:
+        """The first run of bytes from `start` to `end` that lie here out of order."""
+        index = max(bisect_right(self._starts, start) - 1, 0)
+        if index < len(self._starts) and self._starts[index] + len(self._data[index]) <= start:
+            index += 1
+        if index >= len(self._starts) or self._starts[index] >= end:
+            return None
+        first = right = max(start, self._starts[index])
+        while index < len(self._starts) and self._starts[index] <= right < end:
+            right = self._starts[index] + len(self._data[index])
+            index += 1
+        return first, min(right, end)
+
     def blocks(self) -> list[tuple[int, int]]:
         """The out-of-order ranges as (start, end), merged, lowest first."""
         merged: list[tuple[int, int]] = []

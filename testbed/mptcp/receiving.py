@@ -29,7 +29,7 @@ def deliver_at_once(conn: Connection, sub: Subflow, data: bytes) -> bool:
     pending.start = pending.end = pending.start + len(data)
     if _take(conn, at, data):
         sub.unmapped = 0
-        conn.context.events.append(events.DataArrived(conn.number))
+        conn.tell(events.DataArrived(conn.number))
     sub.receive_mappings.forget(pending.start)
     return True
 
@@ -63,7 +63,7 @@ def deliver(conn: Connection, sub: Subflow, now: int) -> None:
         sub.receive_mappings.forget(pending.start)
     if fresh:
         sub.unmapped = 0
-        conn.context.events.append(events.DataArrived(conn.number))
+        conn.tell(events.DataArrived(conn.number))
 
 
 def _without_mapping(conn: Connection, sub: Subflow, now: int) -> bool:

@@ -216,3 +216,51 @@ def test_no_window_is_ever_below_one_segment(name: str, data: st.DataObject) -> 
             assert one.ssthresh >= MSS
             assert isinstance(one.cwnd, int)
             assert isinstance(one.ssthresh, int)
+
+
+Step = tuple[str, int, int, int | None, bool]
+
+
+@EVERY
+@given(
+    steps=st.lists(
+        st.tuples(
+            st.sampled_from(["ack", "ack", "ack", "loss", "recovered", "timeout", "idle", "penalize", "mss"]),
+            st.integers(0, 1 << 40),
+            st.integers(0, 1 << 40),
+            st.none() | st.sampled_from([0, 1, MILLISECOND, 1 << 40]),
+            st.booleans(),
+        ),
+        max_size=40,
+    ),
+    members=st.integers(1, 4),
+    mss=st.sampled_from([64, 536, 1460, 9000]),
+)
+def test_no_value_of_a_packet_makes_a_controller_raise(
+    name: str, steps: list[Step], members: int, mss: int
+) -> None:
+    """RTTs of 0, floods of acknowledged bytes, jumps in time: a window is never less than a segment."""
+    group, now = Group(), 0
+    subflows = [CONTROLLERS[name](mss, 10, group=group) for _ in range(members)]
+    lost = dict.fromkeys(range(members), False)
+    for number, (what, size, later, rtt, flag) in enumerate(steps):
+        index = number * 7 % members
+        cc = subflows[index]
+        now += later
+        if what == "ack":
+            cc.on_ack(size, now, rtt, flag, rtt)
+        elif what == "loss":
+            cc.on_loss(size, now)
+            lost[index] = True
+        elif what == "recovered" and lost[index]:
+            cc.on_recovered(now)
+        elif what == "timeout":
+            cc.on_timeout(size, flag, now)
+        elif what == "idle":
+            cc.on_idle(1 + size % 100)
+        elif what == "penalize":
+            cc.penalize()
+        elif what == "mss":
+            cc.mss = mss = max(64, mss // 2)
+        assert cc.cwnd >= 64
+        assert cc.ssthresh >= 64

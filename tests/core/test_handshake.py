@@ -241,3 +241,30 @@ def test_a_data_ack_from_before_the_first_data_proves_nothing(profile: Profile) 
         assert end.clean, end
     assert pair.server.report().verdict is Verdict.FALLBACK
     assert pair.server.report().reason is Reason.NO_DATA_ACK
+
+
+@pytest.mark.parametrize("with_dss", [False, True])
+def test_a_third_ack_with_another_client_key_does_not_replace_the_syns(with_dss: bool) -> None:
+    """RFC 6824 §3.1: the key came in the SYN. The option counts as absent, as with another server key."""
+    changed: list[Segment] = []
+
+    def rewrite(way: str, number: int, segment: Segment) -> Segment:
+        capable = next((one for one in segment.options if isinstance(one, MpCapable)), None)
+        if way != "up" or capable is None or capable.receiver_key is None:
+            return segment
+        changed.append(segment)
+        assert capable.sender_key is not None
+        options = tuple(
+            replace(one, sender_key=capable.sender_key ^ 1) if one is capable else one
+            for one in segment.options
+        )
+        return replace(segment, options=(*options, Dss(data_ack=1)) if with_dss else options)
+
+    pair = Pair(client=ClientConfig(profile=Profile.V0), rewrite=rewrite)
+    pair.establish()
+    assert changed
+    pair.client.send(bytes(5_000))
+    pair.server.send(bytes(5_000))
+    pair.run(until=lambda: len(pair.server.received()) == len(pair.client.received()) == 5_000)
+    assert pair.server.report().remote_key == pair.client.report().local_key
+    assert pair.server.report().verdict is pair.client.report().verdict

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from testbed.mptcp.config import ClientConfig, MptcpConfig, Profile, ServerConfig, SynCookies
-from testbed.mptcp.join_cookies import MOST_WAITING
+from testbed.mptcp.half_open_joins import MOST_WAITING
 from testbed.mptcp.paths import Flag, Limits, LocalEndpoint, PathsConfig, parse_endpoint
 from testbed.mptcp.reasons import Reason, Verdict
 from testbed.mptcp.wire import (

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from testbed.mptcp.config import SPOKEN, Profile
+from testbed.mptcp.config import SPOKEN, ClientConfig, Profile, TcpConfig
 from testbed.mptcp.reasons import Reason
 from testbed.mptcp.wire import ACK, RST, SYN, Dss, MpFastclose, MpTcpRst, Segment, Timestamps
 from tests.core.boxes import MPTCP, exchange, onward, option, pair_of
@@ -181,3 +181,30 @@ def test_a_plain_exchange_counts_no_drop() -> None:
     pair = pair_of(Profile.V1)
     exchange(pair)
     assert not any("dropped" in text for _, text in pair.notes)
+
+
+@pytest.mark.parametrize("timestamps", [True, False])
+@pytest.mark.parametrize("profile", SPOKEN)
+@pytest.mark.parametrize("role", ["client", "server"])
+@pytest.mark.parametrize("when", ["handshake", "data", "closing"])
+def test_the_reset_of_a_living_connection_has_timestamps(
+    profile: Profile, role: str, when: str, timestamps: bool
+) -> None:
+    """RFC 7323 §3.2, also beside MP_FASTCLOSE. Only where they were agreed."""
+    pair = Pair(client=ClientConfig(profile=profile, tcp=TcpConfig(timestamps=timestamps)))
+    pair.establish()
+    side = pair.client if role == "client" else pair.server
+    if when != "handshake":
+        pair.client.send(bytes(3_000))
+        pair.server.send(bytes(3_000))
+        pair.run(until=pair.now + SECOND)
+    if when == "closing":
+        side.close()
+    side.abort()
+    pair.run()
+    resets = [one for way in ("up", "down") for one in pair.segments(way) if one.flags & RST]
+    living = [one for one in resets if one.flags & ACK]
+    assert living
+    for reset in living:
+        stamps = [one for one in reset.options if isinstance(one, Timestamps)]
+        assert len(stamps) == timestamps

@@ -9,11 +9,11 @@ from dataclasses import replace
 
 import pytest
 
-from testbed.mptcp.config import ClientConfig, Profile, TcpConfig
+from testbed.mptcp.config import ClientConfig, Profile, ServerConfig, SynCookies, TcpConfig
 from testbed.mptcp.tcp.cookies import FourTuple, SynCookieJar
-from testbed.mptcp.wire import RST, SYN, Segment, Timestamps
+from testbed.mptcp.wire import ACK, RST, SYN, MpCapable, MpJoinSyn, Segment, Timestamps
 from tests.core.boxes import onward
-from tests.pair import CLIENT_PORT, MILLISECOND, SECOND, Pair
+from tests.pair import CLIENT_PORT, MILLISECOND, PORT, SECOND, Pair
 
 TUPLE = FourTuple((bytes((10, 0, 2, 1)), 80), (bytes((10, 0, 1, 1)), 40_000))
 
@@ -115,3 +115,47 @@ def test_an_isn_is_a_clock_of_4_us_with_an_origin_per_four_tuple() -> None:
     assert SynCookieJar(b"\1" * 32).isn(SECOND, TUPLE) != first
     jar.rotate(b"\2" * 32)
     assert jar.isn(SECOND, TUPLE) == first
+
+
+def test_a_new_syn_leaves_time_wait_where_no_server_listens() -> None:
+    """The client is in TIME-WAIT and listens nowhere: a SYN with a newer timestamp changes nothing."""
+    pair = plain_pair()
+    pair.establish()
+    pair.client.close()
+    pair.run(until=lambda: pair.server.finished())
+    pair.server.close()
+    pair.run(until=pair.now + SECOND)
+    assert (len(pair.client.endpoint), len(pair.server.endpoint)) == (1, 0)
+    last = pair.segments("down")[-1]
+    newer = tuple(
+        replace(one, value=one.value + 10_000) for one in last.options if isinstance(one, Timestamps)
+    )
+    pair.deliver(pair.client, replace(last, flags=SYN, seq=last.seq + 100_000, options=newer))
+    assert len(pair.client.endpoint) == 1
+    answer = pair.segments("up")[-1]
+    assert answer.flags == ACK  # a challenge (RFC 5961 §4.2)
+
+
+@pytest.mark.parametrize(
+    "server",
+    [
+        ServerConfig(syn_cookies=SynCookies.OFF, backlog=0),  # no place for a SYN
+        ServerConfig(profiles=(Profile.TCP, Profile.V0)),  # flag B of RFC 6824 is never answered
+    ],
+)
+@pytest.mark.parametrize("option", ["none", "flag B", "join"])
+def test_time_wait_ends_only_for_a_syn_that_is_answered(server: ServerConfig, option: str) -> None:
+    pair = waiting()
+    pair.server.endpoint.listen(PORT, server)
+    first, last = pair.segments("up")[0], pair.segments("up")[-1]
+    stamps = tuple(
+        replace(one, value=one.value + 10_000) for one in last.options if isinstance(one, Timestamps)
+    )
+    extra = {"none": (), "flag B": (MpCapable(0, 0x41, 1),), "join": (MpJoinSyn(False, 1, 1, 1),)}[option]
+    before = len(pair.segments("down"))
+    pair.deliver(pair.server, replace(first, seq=last.seq + 100_000, options=(*stamps, *extra)))
+    answers = pair.segments("down")[before:]
+    taken = any(one.flags & SYN for one in answers)
+    assert taken == (option == "none" and server.backlog > 0)
+    assert not any(one.flags & RST for one in answers)
+    assert len(pair.server.endpoint) == 1

@@ -6,6 +6,8 @@ Read first: RFC 2018 §2-4, RFC 2883 §4.
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from testbed.mptcp.config import SPOKEN, ClientConfig, Profile, ServerConfig, SynCookies, TcpConfig
 from testbed.mptcp.tcp.sack import MOST_BLOCKS, sack_option
@@ -122,3 +124,58 @@ def test_not_agreed_when_one_side_does_not_want_it(refuser: str, cookies: SynCoo
     assert find(pair, "down", SackPermitted) == []
     assert find(pair, "up", Sack) == []
     assert pair.server.report().retransmits >= 1
+
+
+def in_bytes(*pieces: tuple[int, int]) -> tuple[int, list[tuple[int, int]]]:
+    """Pieces as (first byte, byte behind the last), counted from 1: the last ACK and what it reports."""
+    receiver = Receiver()
+    src, dst, sport, dport = receiver._ends()
+    for start, end in pieces:
+        seq = 9_000 + start
+        ack = receiver.tcb.wire_seq(1)
+        receiver.tcb.dsack = None
+        receiver.take(
+            receiver.now, Segment(dst, src, dport, sport, seq, ack, ACK, 60_000, (), bytes(end - start))
+        )
+    option = sack_option(receiver.tcb, 40)
+    blocks = option.blocks if option is not None else ()
+    return receiver.tcb.rcv_nxt, [(left - 9_000, right - 9_000) for left, right in blocks]
+
+
+def test_a_segment_that_is_only_partly_new() -> None:
+    """Its first bytes that came before are reported, whichever part of it they are (RFC 2883 §4.2)."""
+    held = ((1_001, 3_001), (4_001, 5_001), (7_001, 8_001))
+    assert in_bytes(*held, (1, 6_001)) == (6_001, [(1_001, 3_001), (7_001, 8_001)])
+    assert in_bytes(*held, (3_001, 6_001)) == (1, [(4_001, 5_001), (1_001, 6_001), (7_001, 8_001)])
+    assert in_bytes(*held, (2_001, 7_501)) == (1, [(2_001, 3_001), (1_001, 8_001)])
+    assert in_bytes((1, 1_001), (501, 2_001)) == (2_001, [(501, 1_001)])
+    assert in_bytes((1, 1_001), *held, (501, 4_501)) == (5_001, [(501, 3_001), (7_001, 8_001)])
+    assert in_bytes((1_001, 1_501), (1_501, 2_001), (1, 3_001)) == (3_001, [(1_001, 2_001)])
+
+
+@given(
+    pieces=st.lists(
+        st.tuples(st.integers(0, 120), st.integers(1, 40)).map(lambda one: (1 + one[0], 1 + sum(one))),
+        min_size=1,
+        max_size=30,
+    )
+)
+def test_the_first_repeated_run_is_what_a_dsack_reports(pieces: list[tuple[int, int]]) -> None:
+    """Against a set of bytes, for any order of pieces."""
+    have: set[int] = set()
+    for start, end in pieces[:-1]:
+        have |= set(range(start, end))
+    start, end = pieces[-1]
+    again = [byte for byte in range(start, end) if byte in have]
+    have |= set(range(start, end))
+    upto, blocks = in_bytes(*pieces)
+    assert upto == next(byte for byte in range(1, 1_000) if byte not in have)
+    if again:
+        stop = next(byte for byte in range(again[0], end + 1) if byte == end or byte not in again)
+        assert blocks[0] == (again[0], stop)
+        blocks = blocks[1:]
+    for left, right in blocks:
+        assert left > upto
+        assert set(range(left, right)) <= have
+        assert left - 1 not in have
+        assert right not in have

@@ -70,7 +70,7 @@ def test_a_smaller_path() -> None:
     sender.write(0.4)
     sender.write(3)
     before = sender.cwnd
-    sender.tcb.path_mtu_lowered(640)
+    sender.tcb.path_mtu_lowered(640, sender.now)
     assert sender.flush() == [(400, 1_000), (1_000, 1_600), (1_600, 2_200), (2_200, 2_800), (2_800, 3_400)]
     assert sender.phase is Phase.OPEN
     assert sender.cwnd == before
@@ -82,6 +82,6 @@ def test_a_smaller_path() -> None:
 def test_a_larger_path_is_no_news() -> None:
     sender = Sender()
     sender.write(3)
-    sender.tcb.path_mtu_lowered(9_000)
+    sender.tcb.path_mtu_lowered(9_000, sender.now)
     assert sender.flush() == []
     assert sender.tcb.mss == 1_000

@@ -12,8 +12,12 @@ from testbed.mptcp.cc.newreno import NewReno
 
 
 def alpha(paths: Sequence[tuple[int, int]]) -> float:
-    """The aggressiveness of the whole for (cwnd, srtt) of each subflow (RFC 6356 §3)."""
+    """The aggressiveness of the whole for (cwnd, srtt) of each subflow (RFC 6356 §3), in bytes and ns. An RTT
+    of 0 counts as 1 ns; without any window there is nothing to share."""
+    paths = [(cwnd, max(rtt, 1)) for cwnd, rtt in paths]
     total = sum(cwnd for cwnd, _ in paths)
+    if total <= 0:
+        return 1.0
     best = max(cwnd / rtt**2 for cwnd, rtt in paths)
     return float(total * best / sum(cwnd / rtt for cwnd, rtt in paths) ** 2)
 
@@ -33,4 +37,4 @@ class Lia(NewReno):
             return 1.0
         paths = [(one.steady, one.srtt) for one in self.group.in_use() if one.srtt is not None]
         total = sum(cwnd for cwnd, _ in paths)
-        return min(alpha(paths) * self.steady / total, 1.0) if len(paths) > 1 else 1.0
+        return min(alpha(paths) * self.steady / total, 1.0) if len(paths) > 1 and total > 0 else 1.0

@@ -27,7 +27,7 @@ def alphas(paths: Sequence[Path]) -> list[float]:
     The draft calls those best that have the largest l_r^2 / rtt_r; the kernel of its authors compared
     l_r / rtt_r^2. With equal RTTs that is the same.
     """
-    quality = [path.delivered**2 / path.rtt for path in paths]
+    quality = [path.delivered**2 / max(path.rtt, 1) for path in paths]
     best = {index for index, one in enumerate(quality) if one == max(quality)}
     widest = max(path.cwnd for path in paths)
     largest = {index for index, path in enumerate(paths) if path.cwnd == widest}
@@ -94,5 +94,7 @@ class Olia(NewReno):
         if len(paths) < 2 or self not in paths:
             return 1.0
         mine = list(paths).index(self)
-        rates = [path.cwnd / path.rtt for path in paths.values()]
+        rates = [path.cwnd / max(path.rtt, 1) for path in paths.values()]
+        if sum(rates) <= 0:
+            return 1.0
         return (rates[mine] / sum(rates)) ** 2 + alphas(list(paths.values()))[mine]

@@ -39,7 +39,8 @@ class Window:
 
     def on_ack(self, acked: int, now: int, srtt: int | None, limited: bool, rtt: int | None = None) -> None:
         """A window that was not used up says nothing about the path (RFC 7661 §1)."""
-        self.srtt, self.acked_at = srtt, now
+        self.srtt = None if srtt is None else max(srtt, 1)  # coupled controllers divide by it
+        self.acked_at = now
         self.recovering = False
         if not limited:
             return

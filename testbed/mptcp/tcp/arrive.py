@@ -14,7 +14,7 @@ from testbed.mptcp.config import MILLISECOND, SECOND
 from testbed.mptcp.tcp import tail
 from testbed.mptcp.tcp.handshake import agree, read_syn_options
 from testbed.mptcp.tcp.loss import acknowledged, window_closed, window_opened
-from testbed.mptcp.tcp.sack import came_twice, forget_blocks, read_blocks, took_out_of_order
+from testbed.mptcp.tcp.sack import came_twice, first_copy, forget_blocks, read_blocks, took_out_of_order
 from testbed.mptcp.tcp.state import MAY_RECEIVE_DATA, State
 from testbed.mptcp.tcp.tcb import Tcb
 from testbed.mptcp.wire import ACK, FIN, RST, SYN, Segment, Timestamps
@@ -54,10 +54,12 @@ def segment_arrives(
     room: int | None = None,
 ) -> Arrival:
     """`counts_as_duplicate`: False for ACKs that carry an MPTCP signal (RFC 8684 §3.3.5). `room`: bytes of
-    the segment's text that the connection's receive window has room for; None: all (RFC 8684 §3.3.4)."""
+    the segment's text that the connection's receive window has room for; None: all (RFC 8684 §3.3.4). In a
+    SYN/ACK 0 means that neither text nor FIN count: the peer sends them again."""
     if tcb.state is State.SYN_SENT:
-        return _in_syn_sent(tcb, now, segment)
+        return _in_syn_sent(tcb, now, segment, takes_text=room != 0)
     if _ends_simultaneous_open(tcb, segment):
+        tcb.ack_now = True  # our own SYN/ACK may be lost
         window = segment.window >> tcb.snd_wscale  # it counts as scaled from here on
         segment = replace(segment, seq=seq_add(segment.seq, 1), flags=segment.flags & ~SYN, window=window)
     arrival = Arrival(offset=tcb.peer_offset(segment.seq))
@@ -72,6 +74,8 @@ def segment_arrives(
     ):
         return arrival
     arrival.accepted = True
+    if tcb.mtu_at is not None:
+        tcb.path_mtu_recovers(now)
     _text_and_fin(tcb, now, segment, arrival, room)
     return arrival
 
@@ -83,18 +87,27 @@ def _ends_simultaneous_open(tcb: Tcb, segment: Segment) -> bool:
         tcb.state is State.SYN_RECEIVED
         and segment.flags & (SYN | ACK | RST) == SYN | ACK
         and segment.seq == tcb.irs
-        and tcb.ack_offset(segment.ack) == 1
-        and not segment.payload
+        and 1 <= tcb.ack_offset(segment.ack) <= 1 + tcb.syn_data_sent
     )
 
 
-def _in_syn_sent(tcb: Tcb, now: int, segment: Segment) -> Arrival:
+def _take_syn_data_acknowledged(tcb: Tcb, segment: Segment, arrival: Arrival) -> None:
+    """Two SYNs have crossed and ours carried data (RFC 7413): the ACK of ours says how much of that the peer
+    has taken. Offset 1 is the first byte behind it. The rest is ordinary data."""
+    acked = tcb.ack_offset(segment.ack) - 1
+    if 0 <= acked <= tcb.syn_data_sent:
+        arrival.syn_data = acked
+        tcb.iss = seq_add(tcb.iss, acked)
+        tcb.syn_data_sent = 0
+
+
+def _in_syn_sent(tcb: Tcb, now: int, segment: Segment, *, takes_text: bool) -> Arrival:
     """RFC 9293 §3.10.7.3."""
     arrival = Arrival()
     ack_ok = False
     if segment.flags & ACK:
         arrival.syn_data = tcb.ack_offset(segment.ack) - 1
-        if not 0 <= arrival.syn_data <= tcb.syn_data:
+        if not 0 <= arrival.syn_data <= tcb.syn_data_sent:
             arrival.dropped = "the ACK is not for our SYN"
             arrival.answer_reset = not segment.flags & RST
             return arrival
@@ -131,6 +144,8 @@ def _in_syn_sent(tcb: Tcb, now: int, segment: Segment) -> Arrival:
     tcb.start_congestion_control()
     tcb.ack_now = True
     arrival.established = True
+    if takes_text:
+        _text_and_fin(tcb, now, segment, arrival, None)
     return arrival
 
 
@@ -242,6 +257,8 @@ def _acknowledgement(
     if not segment.flags & ACK:
         arrival.dropped = "no ACK"
         return False
+    if tcb.syn_data_sent and tcb.state is State.SYN_RECEIVED:
+        _take_syn_data_acknowledged(tcb, segment, arrival)
     ack = tcb.ack_offset(segment.ack)
     if tcb.state is State.SYN_RECEIVED:
         if not tcb.snd_una < ack <= tcb.snd_nxt:
@@ -380,9 +397,15 @@ def _text_and_fin(tcb: Tcb, now: int, segment: Segment, arrival: Arrival, room: 
             tcb.ack_now = True
         had_hole = tcb.reassembly.held > 0
         if payload:
+            stop = arrival.offset + len(payload)
+            twice = first_copy(tcb, arrival.offset, stop)
             arrival.data = tcb.reassembly.insert(arrival.offset, payload)
-            if tcb.sack_blocks or arrival.offset != arrival.data_at:
-                _remember(tcb, arrival, arrival.offset + len(payload))
+            if twice is not None:
+                came_twice(tcb, *twice)
+            if arrival.offset > arrival.data_at:
+                took_out_of_order(tcb, arrival.offset, stop)
+            elif tcb.sack_blocks:
+                forget_blocks(tcb)
         if not arrival.data or had_hole or arrival.offset != arrival.data_at:
             tcb.ack_now = True  # out of order, fills a hole, or seen before
         tcb.bytes_since_ack += len(arrival.data)
@@ -395,17 +418,6 @@ def _text_and_fin(tcb: Tcb, now: int, segment: Segment, arrival: Arrival, room: 
         tcb.ack_now = True
     if tcb.rcv_fin is not None and tcb.reassembly.next == tcb.rcv_fin:
         _take_fin(tcb, now, arrival)
-
-
-def _remember(tcb: Tcb, arrival: Arrival, end: int) -> None:
-    """For SACK: what came out of order, and what came before."""
-    if arrival.offset > arrival.data_at:
-        took_out_of_order(tcb, arrival.offset, end)
-        return
-    if arrival.offset < arrival.data_at:
-        came_twice(tcb, arrival.offset, min(end, arrival.data_at))
-    if tcb.sack_blocks:
-        forget_blocks(tcb)
 
 
 def _take_fin(tcb: Tcb, now: int, arrival: Arrival) -> None:

@@ -4,6 +4,7 @@ Decides the cookie, the MPTCP key that goes with it, and what an ACK must bring 
 Keeps no state but its secrets. Layout as in Linux: a per-tuple hash plus the client's ISN, a minute counter
 in the top byte, the MSS index in the low 24 bits; window scale and SACK ride in the low 6 bits of the
 timestamp.
+A join's cookie has hashes of its own, or its first data would open a connection once the subflow is gone.
 Read first: RFC 4987 §3.6, draft-paasch-mptcp-syncookies-02 §2 and §3.1.1 (the verifiable key).
 """
 
@@ -27,6 +28,8 @@ _OPTION_BITS = 6
 _OPTION_MASK = (1 << _OPTION_BITS) - 1
 _NO_WINDOW_SCALE = 0xF
 _SACK = 0x10
+_CONNECTION = (b"0", b"1")  # labels of the two hashes in a cookie
+_JOIN = (b"2", b"3")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +85,18 @@ class SynCookieJar:
     def rotate(self, secret: bytes) -> None:
         self._secrets = [_Secret(secret), self._secrets[0]]
 
-    def make(self, now: int, four_tuple: FourTuple, client_isn: int, mss: int | None) -> int:
-        """The ISN of a stateless SYN/ACK."""
+    def make(
+        self, now: int, four_tuple: FourTuple, client_isn: int, mss: int | None, *, join: bool = False
+    ) -> int:
+        """The ISN of a stateless SYN/ACK. `join`: of one with MP_JOIN."""
+        outer, inner = _JOIN if join else _CONNECTION
         table, packed = _table(four_tuple), four_tuple.pack()
         announced = mss if mss is not None else table[0]
         index = max((i for i, size in enumerate(table) if size <= announced), default=0)
         count = now // COUNTER_PERIOD
         secret = self._secrets[0]
-        mixed = (secret.hash(b"1", packed, _counted(count, client_isn)) + index) & 0xFF_FFFF
-        return (secret.hash(b"0", packed, 0) + client_isn + (count << 24) + mixed) & MASK32
+        mixed = (secret.hash(inner, packed, _counted(count, client_isn)) + index) & 0xFF_FFFF
+        return (secret.hash(outer, packed, 0) + client_isn + (count << 24) + mixed) & MASK32
 
     def key(self, four_tuple: FourTuple, cookie: int, version: int) -> int:
         """Key-B for a cookie: recomputable, so that it need not be kept (draft §3.1.1). Another MPTCP
@@ -98,18 +104,27 @@ class SynCookieJar:
         return self._secrets[0].key(four_tuple, cookie, version)
 
     def check(
-        self, now: int, four_tuple: FourTuple, client_isn: int, cookie: int, version: int = 0
+        self,
+        now: int,
+        four_tuple: FourTuple,
+        client_isn: int,
+        cookie: int,
+        version: int = 0,
+        *,
+        join: bool = False,
     ) -> Remembered | None:
-        """What the cookie says, or None when it is not ours, too old, or for another tuple or ISN.
+        """What the cookie says, or None when it is not ours, too old, or for another tuple or ISN, or not
+        of this kind (`join`).
 
         `version`: the one that came back, for the key.
         """
+        outer, inner = _JOIN if join else _CONNECTION
         table, packed = _table(four_tuple), four_tuple.pack()
         count = now // COUNTER_PERIOD
         for secret in self._secrets:
-            rest = (cookie - secret.hash(b"0", packed, 0) - client_isn) & MASK32
+            rest = (cookie - secret.hash(outer, packed, 0) - client_isn) & MASK32
             for past in range(count, max(count - MAX_AGE, -1), -1):
-                low = secret.hash(b"1", packed, _counted(past, client_isn)) & 0xFF_FFFF
+                low = secret.hash(inner, packed, _counted(past, client_isn)) & 0xFF_FFFF
                 index = (rest - (past << 24)) & MASK32
                 index = (index - low) & 0xFF_FFFF if index >> 24 == 0 else -1
                 if 0 <= index < len(table):

@@ -47,7 +47,7 @@ class RttEstimator:
 
     @property
     def rto(self) -> int:
-        return min(max(self._base, self.latest or 0) << self._backoff, self._max)
+        return max(min(max(self._base, self.latest or 0) << self._backoff, self._max), 1)
 
     @property
     def backoff(self) -> int:
@@ -77,7 +77,9 @@ class RttEstimator:
             self.observe(rtt)
 
     def observe(self, rtt: int) -> None:
-        """The round trip as it is now."""
+        """The round trip as it is now. Within one tick of the clock that is 1 ns: controllers and schedulers
+        divide by a round-trip time."""
+        rtt = max(rtt, 1)
         self.latest = rtt
         if self.min_rtt is None or rtt < self.min_rtt:
             self.min_rtt = rtt

@@ -21,10 +21,16 @@ def took_out_of_order(tcb: Tcb, start: int, end: int) -> None:
         if right < start or left > end:
             rest.append((left, right))
             continue
-        if max(left, start) < min(right, end):
-            came_twice(tcb, max(left, start), min(right, end))
         first, last = min(first, left), max(last, right)
     tcb.sack_blocks = [(first, last), *rest[: MOST_BLOCKS - 1]]
+
+
+def first_copy(tcb: Tcb, start: int, end: int) -> tuple[int, int] | None:
+    """The first run of bytes from `start` to `end` that have arrived before (RFC 2883 §4.2: of several, one
+    block reports the first). Ask before the bytes are taken."""
+    if start < tcb.rcv_nxt:
+        return start, min(end, tcb.rcv_nxt)
+    return tcb.reassembly.first_held(start, end) if tcb.reassembly.held else None
 
 
 def came_twice(tcb: Tcb, start: int, end: int) -> None:

@@ -11,7 +11,7 @@ Sequence numbers are kept as *offsets*: unbounded integers, relative to the init
 from __future__ import annotations
 
 from testbed.mptcp.cc import CONTROLLERS, Group
-from testbed.mptcp.config import MILLISECOND, TcpConfig
+from testbed.mptcp.config import MILLISECOND, SECOND, TcpConfig
 from testbed.mptcp.ranges import Reassembly
 from testbed.mptcp.tcp.rack import Rack
 from testbed.mptcp.tcp.recovery import Recovery
@@ -23,6 +23,8 @@ from testbed.mptcp.wire.sequence import MASK32, seq_diff, seq_lt
 
 DEFAULT_MSS = 536  # RFC 9293 §3.7.1 (SHLD-5); 1220 for IPv6
 DEFAULT_MSS_V6 = 1220
+LEAST_MTU, LEAST_MTU_V6 = 552, 1280  # that a router is believed; Linux's min_pmtu, and RFC 8201 §4
+MTU_LIFE = 600 * SECOND  # RFC 1191 §6.3: the path may have changed since
 
 
 class TailProbe:
@@ -67,6 +69,8 @@ class Tcb:
         "lost_syn",
         "max_snd_wnd",
         "mss",
+        "mss_agreed",
+        "mtu_at",
         "paws_at",
         "persist_at",
         "persist_count",
@@ -98,6 +102,7 @@ class Tcb:
         "state",
         "syn_count",
         "syn_data",
+        "syn_data_sent",
         "syn_due",
         "syn_sent_at",
         "tail",
@@ -129,7 +134,8 @@ class Tcb:
         self.snd_wl1 = self.snd_wl2 = 0
         self.snd_wscale = self.rcv_wscale = 0
         self.wscale_on = False
-        self.mss = DEFAULT_MSS_V6 if self.ipv6 else DEFAULT_MSS
+        self.mss = self.mss_agreed = DEFAULT_MSS_V6 if self.ipv6 else DEFAULT_MSS
+        self.mtu_at: int | None = None  # when a router last confirmed an MTU below that of the handshake
         # Receiving: offsets of the peer's numbers.
         self.reassembly = Reassembly(1, config.receive_buffer)
         self.crowded = False  # there is room for what is next, and for nothing else
@@ -172,7 +178,8 @@ class Tcb:
         self.time_wait_at: int | None = None
         self.syn_count = 0
         self.syn_due = False  # a SYN or SYN/ACK is to be sent
-        self.syn_data = 0  # bytes of data that our SYN carried, or that we took from the peer's (RFC 7413)
+        self.syn_data = 0  # bytes of data that we took from the peer's SYN (RFC 7413)
+        self.syn_data_sent = 0  # bytes of data that our SYN carried, as long as its ACK is awaited
         self.fast_open = False  # the peer's SYN brought a good cookie
         self.early = False  # so data may be sent before the handshake is over
         self.lost_syn = False
@@ -234,15 +241,27 @@ class Tcb:
         """`announced`: the peer's MSS option, None if it sent none."""
         default = DEFAULT_MSS_V6 if self.ipv6 else DEFAULT_MSS
         own = self.config.mss_from(self.local[0])
-        self.mss = max(min(announced if announced is not None else default, own), 64)
+        self.mss = self.mss_agreed = max(min(announced if announced is not None else default, own), 64)
 
-    def path_mtu_lowered(self, mtu: int) -> None:
+    def path_mtu_lowered(self, mtu: int, now: int) -> None:
         """Smaller segments from now on. What was too big is sent again at once, which is no sign of
-        congestion (RFC 1191 §6.4, RFC 8201 §5.4)."""
-        mss = max(mtu - (60 if self.ipv6 else 40), 64)
+        congestion (RFC 1191 §6.4, RFC 8201 §5.4).
+
+        Departs from RFC 1191 §3 because MTUs below 552 are forged rather than real: they count as 552.
+        """
+        mss = max(mtu, LEAST_MTU_V6 if self.ipv6 else LEAST_MTU) - (60 if self.ipv6 else 40)
+        if mss <= self.mss < self.mss_agreed or mss < self.mss:
+            self.mtu_at = now
         if mss < self.mss:
             self.mss = self.cc.mss = mss
             self.board.mark_longer_lost(mss - MAX_OPTION_BYTES)
+
+    def path_mtu_recovers(self, now: int) -> None:
+        """Segments as large as agreed again, some time after a router has last asked for smaller ones. If
+        the path is still that narrow, it says so (RFC 1191 §6.3, RFC 8201 §4)."""
+        if self.mtu_at is not None and now - self.mtu_at >= MTU_LIFE:
+            self.mtu_at = None
+            self.mss = self.cc.mss = self.mss_agreed
 
     def start_congestion_control(self) -> None:
         """At the end of the handshake, when the MSS is known and whether a SYN was lost."""

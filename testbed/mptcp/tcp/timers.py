@@ -75,6 +75,14 @@ def _attempts_are_over(tcb: Tcb) -> bool:
     return tcb.data_attempts >= tcb.config.data_attempts
 
 
+def syn_arrived_again(tcb: Tcb, now: int) -> None:
+    """The peer repeats its SYN: our SYN/ACK was lost, unless the network has only copied the SYN."""
+    if tcb.rto_at is not None and now >= tcb.rto_at:
+        tcb.rtt.expired()
+        tcb.lost_syn = True
+    tcb.syn_due = True
+
+
 def syn_sent(tcb: Tcb, now: int) -> None:
     """Book that a SYN or SYN/ACK has left."""
     tcb.syn_due = False
