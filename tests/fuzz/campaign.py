@@ -10,7 +10,7 @@ import multiprocessing
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from math import sqrt
+from math import exp, lgamma, log, log1p
 
 from testbed.mptcp.config import SynCookies
 from tests.fuzz.bounds import BOUNDS
@@ -20,7 +20,7 @@ from tests.fuzz.play import Failure, play
 
 ENDS = ("clean", "fallback", "error", "hang", "cookie", "abort")
 FIRST_OF = 1_000_000  # case seeds per campaign seed
-Z = 3.0  # standard deviations that chance may add to a share before it counts as too high
+BY_CHANCE = 0.001  # a count is too high where chance brings it about less often than this, at the bound
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,7 @@ class Tally:
         """Shares that are above their bounds by more than chance explains."""
         found = []
         for label, count, errors, bound in self.shares():
-            expected = count * bound / 100
-            if errors > expected + Z * sqrt(max(expected * (1 - bound / 100), 0)) and errors > 0:
+            if errors and at_least(errors, count, bound / 100) < BY_CHANCE:
                 found.append(f"{label}: {errors} of {count} connections ended in an error, bound {bound:g} %")
         return found
 
@@ -112,6 +111,15 @@ class Tally:
         stall, seed = self.stall
         lines.append(f"longest time without progress over such a network: {stall / 1e9:.1f} s (case {seed})")
         return "\n".join(lines)
+
+
+def at_least(errors: int, count: int, share: float) -> float:
+    """The probability of that many errors or more among `count`, at this share (binomial distribution)."""
+    if not 0 < share < 1:
+        return 1.0 if share >= 1 or errors == 0 else 0.0
+    ways = [lgamma(count + 1) - lgamma(k + 1) - lgamma(count - k + 1) for k in range(errors)]
+    fewer = sum(exp(way + k * log(share) + (count - k) * log1p(-share)) for k, way in enumerate(ways))
+    return max(0.0, 1.0 - fewer)
 
 
 def run_case(seed: int) -> Result:
