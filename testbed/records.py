@@ -4,6 +4,8 @@ Decides the files of `runs/RUN_ID/` and what makes a run finished: `record.json`
 under another name, flushed to the disk and renamed, after the rows, so that an interrupt or `kill -9`
 leaves a whole record or none. In the simulator it holds nothing but what the seed decides, so that the same
 seed gives the same bytes; wall-clock times are in `timing.json` beside it.
+`runs.json` beside `runs/` lists the runs that belong to the experiment as it is now: a directory may hold
+others, of an earlier version of the code or of the experiment. Without that file all runs belong to it.
 Must not know how runs are made or judged, and imports nothing heavy.
 """
 
@@ -20,6 +22,7 @@ ROWS = "rows.json"
 TIMING = "timing.json"
 LOG = "run.log"
 FAILURE = "failure.txt"
+RUNS = "runs.json"
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -64,12 +67,47 @@ def read_rows(directory: Path) -> list[dict[str, Any]]:
     return [dict(zip(table["columns"], row, strict=True)) for row in table["rows"]]
 
 
-def finished_runs(output: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Every finished run of an output directory, in the order of cells, repeats and tries."""
-    found = []
-    for directory in (output / "runs").glob("*/"):
+def every_run(output: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Every finished run in an output directory, listed in runs.json or not, in the order of names."""
+    for directory in sorted((output / "runs").glob("*/")):
         record = read_record(directory)
         if record is not None:
-            found.append(((record["cell"], record["repeat"], record["try"]), directory, record))
+            yield directory, record
+
+
+def finished_runs(output: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Every finished run of the experiment in an output directory, in the order of cells, repeats, parts and
+    tries. Where runs.json gives a run another place in the experiment than its record, runs.json counts."""
+    listed = _listed(output)
+    found = []
+    for directory, record in every_run(output):
+        if listed is not None:
+            if directory.name not in listed:
+                continue
+            record = _placed(record, listed[directory.name])
+        place = (record["cell"], record["repeat"], record.get("part", 1), record["try"])
+        found.append((place, directory, record))
     for _, directory, record in sorted(found, key=lambda entry: entry[0]):
         yield directory, record
+
+
+def write_listed(output: Path, runs: Iterable[dict[str, Any]]) -> None:
+    """runs.json: for each execution `names` (of its tries), `cell`, `factors`, `expect`, `repeat`, `part`."""
+    path = output / RUNS
+    text = json.dumps({"runs": list(runs)}, indent=1) + "\n"
+    if not path.exists() or path.read_text(encoding="utf-8") != text:  # its time says when tables are old
+        write_atomically(path, text)
+
+
+def _listed(output: Path) -> dict[str, dict[str, Any]] | None:
+    try:
+        entries = json.loads((output / RUNS).read_text(encoding="utf-8"))["runs"]
+    except FileNotFoundError:
+        return None
+    return {name: entry for entry in entries for name in entry["names"]}
+
+
+def _placed(record: dict[str, Any], entry: dict[str, Any]) -> dict[str, Any]:
+    keys = ("cell", "factors", "repeat", "part")
+    settings = {**record["settings"], "expect": entry["expect"]}
+    return {**record, **{key: entry[key] for key in keys}, "settings": settings}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -25,7 +26,7 @@ def results(
 ) -> None:
     """Print the rates of every cell with 95 % intervals, or the rows."""
     from testbed.cli.json_output import print_json, summary
-    from testbed.cli.show import summary_table
+    from testbed.cli.show import note_lines, summary_table
     from testbed.results import load, to_csv
 
     if as_json and (csv or parquet or paths):
@@ -39,6 +40,8 @@ def results(
         print(to_csv(loaded.paths if paths else loaded.connections), end="")
     else:
         print(summary_table(loaded))
+        for line in note_lines(loaded):
+            print(line, file=sys.stderr)
 
 
 def report(

@@ -54,12 +54,16 @@ def run(
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object at the end: cells, figures, failures.")
     ] = False,
+    reuse_old: Annotated[
+        bool,
+        typer.Option("--reuse-old", help="Count finished runs that another version of the code made."),
+    ] = False,
 ) -> None:
     """Run an experiment; print its table, write figures and report.
 
     Only missing runs are run, several at a time. Status 1 where a run failed or a case ended unexpectedly.
     """
-    from testbed.cli.show import calibration_text, matrix_table, summary_table, warning_lines
+    from testbed.cli.show import calibration_text, matrix_table, note_lines, summary_table
     from testbed.figures import demands
     from testbed.results import matrix
     from testbed.runner import choose_way, conclude, load_experiment, run_campaign
@@ -73,7 +77,14 @@ def run(
     try:
         with _progress() as watch:
             finished = run_campaign(
-                campaign, net=way.net, way=way.words, out=out, jobs=jobs, fresh=fresh, watch=watch
+                campaign,
+                net=way.net,
+                way=way.words,
+                out=out,
+                jobs=jobs,
+                fresh=fresh,
+                watch=watch,
+                reuse_old=reuse_old,
             )
     except KeyboardInterrupt:
         print("interrupted; the same command goes on at the first missing run", file=sys.stderr)
@@ -89,8 +100,8 @@ def run(
         conclusion = conclude(finished.directory, campaign.experiment.figures)
         cases = matrix(conclusion.results)
         print(matrix_table(cases) if cases else summary_table(conclusion.results))
-        for warning in warning_lines(conclusion.results):
-            print(warning, file=sys.stderr)
+        for line in note_lines(conclusion.results):
+            print(line, file=sys.stderr)
         for figure in conclusion.figures:
             print(f"figure   {figure}")
         if conclusion.report:

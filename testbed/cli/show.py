@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -40,6 +41,18 @@ def warning_lines(results: Results) -> list[str]:
     return [f"warning: {text} (in {count} of {len(valid)} runs)" for text, count in seen.items()]
 
 
+def _known(value: float, how: str) -> str:
+    """A number, or '-' where there is none."""
+    return "-" if math.isnan(value) else format(value, how)
+
+
+def note_lines(results: Results) -> list[str]:
+    """What belongs under a table: warnings of runs, times that do not count, means without an interval."""
+    from testbed.results import interval_lines, late_lines
+
+    return [*warning_lines(results), *late_lines(results), *interval_lines(results)]
+
+
 def calibration_text(directory: Path) -> str:
     """What each link was asked for and measured at; '' where nothing was calibrated."""
     from testbed.results import CALIBRATION_HEAD, calibration_table
@@ -67,6 +80,8 @@ def summary_table(results: Results) -> str:
     head += [*traffic.values(), *(f"path {name} %" for name in shares.values())]
     if int(summary["invalid_runs"].sum()):
         head.append("invalid runs")
+    if int(summary["late"].sum()):
+        head.append("late runs")
     rows = []
     for row in summary.to_dict("records"):
         cells = [f"{row[factor]}" for factor in results.factors]
@@ -75,11 +90,13 @@ def summary_table(results: Results) -> str:
             low, high = 100 * row[f"{name}_low"], 100 * row[f"{name}_high"]
             cells.append(f"{100 * row[f'{name}_rate']:6.2f} [{low:5.2f}, {high:6.2f}]")
         cells += [f"{100 * row[f'{name}_expected']:.2f}" for name in expected]
-        cells += [f"{row['setup_ms']:.1f}", f"{row['goodput_mbit']:.2f}"]
-        cells += [f"{row[name]:.2f}".removesuffix(".00") for name in traffic]
-        cells += [f"{100 * row[name]:.1f}" for name in shares]
+        cells += [_known(row["setup_ms"], ".1f"), _known(row["goodput_mbit"], ".2f")]
+        cells += [_known(row[name], ".2f").removesuffix(".00") for name in traffic]
+        cells += [_known(100 * row[name], ".1f") for name in shares]
         if "invalid runs" in head:
             cells.append(f"{row['invalid_runs']}")
+        if "late runs" in head:
+            cells.append(f"{row['late']}")
         rows.append(cells)
     total = int(summary["connections"].sum())
     return table(head, rows) + (f"\n{counted(total, 'connection')}, verdict {only}" if only else "")

@@ -26,7 +26,7 @@ from testbed.drive.loop import Loop
 from testbed.drive.memory import MemoryMeter, settle
 from testbed.drive.report import write_report
 from testbed.drive.stop import Stop
-from testbed.drive.timer import ask_for_exact_timers
+from testbed.drive.timer import HOSTS, ask_for_exact_timers, ask_for_precedence, has_precedence
 from testbed.drive.tun import Tun
 from testbed.errors import TestbedError, UserError
 from testbed.link import stream
@@ -74,6 +74,8 @@ def run(spec: HostSpec, stop: Stop, *, stay: bool, origin: int | None) -> dict[s
         loop.watch_input(sys.stdin.fileno())
         ask_for_exact_timers()
         settle()
+        if spec.flood is None:  # a flood keeps a core busy
+            ask_for_precedence(HOSTS)
         memory = MemoryMeter()
         print("ready", flush=True)
         began = loop.now()
@@ -94,7 +96,11 @@ def run(spec: HostSpec, stop: Stop, *, stay: bool, origin: int | None) -> dict[s
             "rows": host.rows(),
             "counters": host.counters(),
             "held": {**host.held(), **memory.figures()},
-            "fidelity": {**loop.figures(), "host_tun_drops": float(drops)},
+            "fidelity": {
+                **loop.figures(),
+                "host_tun_drops": float(drops),
+                "host_realtime": float(has_precedence()),
+            },
             "elapsed_ns": elapsed,
             "invalid": f"{spec.name} was too slow: {drops} packets were dropped before it" if drops else None,
         }

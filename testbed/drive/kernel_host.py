@@ -15,10 +15,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, cast
 
-from testbed.drive.fidelity import LatenessMeter, ResourceMeter
+from testbed.drive.fidelity import LatenessMeter, ReadMeter, ResourceMeter
 from testbed.drive.memory import settle
 from testbed.drive.stop import Stop
-from testbed.drive.timer import Timer, ask_for_exact_timers
+from testbed.drive.timer import HOSTS, Timer, ask_for_exact_timers, ask_for_precedence, has_precedence
 from testbed.link import stream
 from testbed.linux import node
 from testbed.linux.endpoint import KernelEndpoint
@@ -38,11 +38,13 @@ class KernelLoop:
         self._poller = endpoint.poller
         self._input = sys.stdin.fileno()
         self.input_ended = False
-        for fd in (self._timer.fileno(), stop.fileno()):
+        self._own = (self._timer.fileno(), stop.fileno())
+        for fd in self._own:
             self._poller.register(fd, select.EPOLLIN)
         with suppress(PermissionError):  # a file, or /dev/null
             self._poller.register(self._input, select.EPOLLIN)
         self.lateness = LatenessMeter()
+        self.reads = ReadMeter()
 
     def now(self) -> int:
         return time.monotonic_ns() - self._origin
@@ -50,6 +52,7 @@ class KernelLoop:
     def start(self) -> None:
         self._host.start(self.now())
         self._host.poll_transmit(self.now())
+        self.reads.woke()  # what was waited before concerns no frame
 
     def run(self, until: Callable[[], bool], deadline: int | None = None) -> None:
         while not until() and not self._stop.requested:
@@ -63,6 +66,7 @@ class KernelLoop:
         wake = min((at for at in (due, deadline) if at is not None), default=None)
         self._timer.arm(None if wake is None else wake + self._origin)
         ready = self._poller.poll()
+        self.reads.woke()
         now = self.now()
         if due is not None and now >= due:
             self.lateness.add(now - due)
@@ -73,6 +77,7 @@ class KernelLoop:
                     self._poller.unregister(fd)
                     self.input_ended = True
                 continue
+            self.reads.read(fd not in self._own)
             host.act(self.now(), lambda at, _, fd=fd, mask=mask: self._endpoint.handle_ready(at, fd, mask))  # type: ignore[misc]
         host.poll_transmit(self.now())
 
@@ -96,6 +101,7 @@ def run(spec: HostSpec, stop: Stop, *, stay: bool, origin: int | None, leave_wit
     loop = KernelLoop(host, endpoint, stop, origin)
     ask_for_exact_timers()
     settle()
+    ask_for_precedence(HOSTS)
     if not client:
         loop.start()  # or the first SYN would find nobody
     print("ready", flush=True)
@@ -116,7 +122,9 @@ def run(spec: HostSpec, stop: Stop, *, stay: bool, origin: int | None, leave_wit
         "counters": {**host.counters(), "RetransSegs": moved.get("RetransSegs", 0)},
         "fidelity": {
             **loop.lateness.figures("host_timer"),
+            **loop.reads.figures("host"),
             **resources.figures("host", heard + sent),
+            "host_realtime": float(has_precedence()),
             "host_packets_in": float(heard),
             "host_packets_out": float(sent),
         },

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from testbed.drive.fidelity import LatenessMeter, ResourceMeter
+from testbed.drive.fidelity import LatenessMeter, ReadMeter, ResourceMeter
 from testbed.drive.icmp import Icmp
 from testbed.drive.stop import Stop
 from testbed.drive.timer import Timer
@@ -77,6 +77,7 @@ class Loop:
         self.undecodable = 0
         self.last_packet = 0
         self._lateness = LatenessMeter()
+        self._reads = ReadMeter()
         self._resources = ResourceMeter()
 
     def now(self) -> int:
@@ -103,6 +104,7 @@ class Loop:
         now = self.now()
         self._host.start(now)
         self._transmit(now)
+        self._reads.woke()  # what was waited before concerns no frame
 
     def flush(self) -> None:
         """Sends what the host has to send now; it acted outside of a turn."""
@@ -137,6 +139,7 @@ class Loop:
         wake = deadline if due is None or (deadline is not None and deadline < due) else due
         self._timer.arm(None if wake is None else wake + self.origin)
         ready = self._epoll.poll(0 if self._more else None)
+        self._reads.woke()
         now = time.monotonic_ns() - self.origin
         if due is not None and now >= due:
             self._lateness.add(now - due)
@@ -144,7 +147,7 @@ class Loop:
         tun = self._tun.fileno()
         for fd, _ in ready:
             if fd == tun:
-                self._receive()
+                self._reads.read(self._receive())
             elif fd in self._icmp_fds:
                 self._hear_routers()
             elif fd == self._input and not os.read(fd, 4096):
@@ -154,12 +157,13 @@ class Loop:
                 self._hear(*self._heard)
         self._transmit(time.monotonic_ns() - self.origin)
 
-    def _receive(self) -> None:
+    def _receive(self) -> int:
+        """How many packets there were, up to a batch."""
         read, handle, origin = self._tun.read, self._host.handle_segment, self.origin
-        for _ in range(READ_BATCH):
+        for count in range(READ_BATCH):
             found = read()
             if found is None:
-                return
+                return count
             data, verify = found
             segment = decode(data, verify=verify)
             self.packets_in += 1
@@ -168,6 +172,7 @@ class Loop:
                 handle(self.last_packet, segment)
             else:
                 self.undecodable += 1
+        return READ_BATCH
 
     def _hear(self, fd: int, hear: Callable[[bytes], None]) -> None:
         data = os.read(fd, 4096)
@@ -198,6 +203,7 @@ class Loop:
         """The evidence for the record."""
         return {
             **self._lateness.figures("host_timer"),
+            **self._reads.figures("host"),
             **self._resources.figures("host", self.packets_in + self.packets_out),
             "host_packets_in": float(self.packets_in),
             "host_packets_out": float(self.packets_out),
@@ -206,5 +212,6 @@ class Loop:
         }
 
     def close(self) -> None:
+        self._reads.close()
         self._epoll.close()
         self._timer.close()

@@ -22,11 +22,11 @@ from pathlib import Path
 from typing import Any
 
 from testbed.capture import ETHERNET, CaptureWriter, Interface
-from testbed.drive.fidelity import LatenessMeter, ResourceMeter
+from testbed.drive.fidelity import LatenessMeter, ReadMeter, ResourceMeter
 from testbed.drive.frames import ETHERNET_HEADER, Frame, FrameLink
 from testbed.drive.report import write_report
 from testbed.drive.stop import Stop
-from testbed.drive.timer import Timer, ask_for_exact_timers, ask_for_precedence
+from testbed.drive.timer import WIRES, Timer, ask_for_exact_timers, ask_for_precedence, has_precedence
 from testbed.errors import TestbedError, UserError
 from testbed.link import LinkParams, Packet, Way, params_from_plain
 from testbed.link.link import Watch
@@ -69,8 +69,8 @@ class Wires:
         self._longest_turn = 0
         self._files = contextlib.ExitStack()
         self.captures: list[str] = []
-        self.realtime = False
         self._lateness = LatenessMeter()
+        self._reads = ReadMeter()
         self._wall = time.time_ns() - time.monotonic_ns()
         watches = self._open_captures(links)
         for spec in links:
@@ -117,17 +117,20 @@ class Wires:
             with contextlib.suppress(PermissionError):  # a file or /dev/null: only a signal ends us
                 epoll.register(end, select.EPOLLIN | select.EPOLLHUP)
         heap = self._heap
+        self._reads.woke()  # what was waited before concerns no frame
         try:
             while not self._stop.requested:
                 timer.arm(heap[0][0] if heap else None)
                 ready = epoll.poll()
                 turn = clock()
+                self._reads.woke()
                 if heap and heap[0][0] <= turn:
                     self._deliver()  # first: what is due is late already, what has come is not
                 for fd, _ in ready:
                     if fd in self._ends:
-                        if self._read(fd) < 0:
+                        if (count := self._read(fd)) < 0:
                             epoll.unregister(fd)  # the device is gone; the other wires go on
+                        self._reads.read(count)
                         if heap and heap[0][0] <= clock():
                             self._deliver()
                     elif fd == end:
@@ -199,9 +202,10 @@ class Wires:
         packets = sum(wire.link.packets for wire in self._wires)
         fidelity = {
             **self._lateness.figures("wire"),
+            **self._reads.figures("wire"),
             **self._resources.figures("wire", packets),
             "wire_longest_turn_us": self._longest_turn / 1000,
-            "wire_realtime": float(self.realtime),
+            "wire_realtime": float(has_precedence()),
             "wire_write_errors": float(sum(wire.write_errors for wire in self._wires)),
         }
         return {"links": links, "fidelity": fidelity, "captures": self.captures, "invalid": None}
@@ -242,7 +246,7 @@ def main(arguments: list[str]) -> int:
     except OSError as error:
         print(f"{error.filename or 'a descriptor'}: {error.strerror}", file=sys.stderr)
         return 2
-    wires.realtime = ask_for_precedence()
+    ask_for_precedence(WIRES)
     ask_for_exact_timers()
     gc.collect()
     gc.freeze()

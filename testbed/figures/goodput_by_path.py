@@ -99,7 +99,10 @@ def _bars(axes: Axes, rows: pd.DataFrame, names: Sequence[str], *, labelled: boo
             linewidth=0.4,
         )
         begin = begin + width
-    low, high = (rows[f"goodput_mbit_{end}"].fillna(0.0).to_numpy(dtype=float) for end in ("low", "high"))
+    low, high = (  # a mean without bounds has no error bar
+        rows[f"goodput_mbit_{end}"].fillna(rows["goodput_mbit"]).fillna(0.0).to_numpy(dtype=float)
+        for end in ("low", "high")
+    )
     axes.errorbar(
         goodput, places, xerr=[goodput - low, high - goodput], fmt="none", ecolor="#222222", elinewidth=1
     )

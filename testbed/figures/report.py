@@ -65,7 +65,9 @@ def _rows(results: Results) -> list[list[str]]:
             cells.append(f"{100 * row[f'{verdict}_rate']:.2f} % ({low:.2f} to {high:.2f})")
         cells.append(_bounded(row, "setup_ms"))
         cells.append(_bounded(row, "goodput_mbit"))
-        cells += [f"{row[name]:.2f}" for name in traffic_columns(results.summary)]
+        cells += [
+            "-" if pd.isna(row[name]) else f"{row[name]:.2f}" for name in traffic_columns(results.summary)
+        ]
         cells += [f"{100 * row[name]:.1f} %" for name in share_columns(results.summary)]
         rows.append(cells)
     return rows
@@ -74,6 +76,8 @@ def _rows(results: Results) -> list[list[str]]:
 def _bounded(row: dict[Hashable, Any], name: str) -> str:
     if pd.isna(row[name]):
         return "-"
+    if pd.isna(row[f"{name}_low"]):
+        return f"{row[name]:.3g}"
     return f"{row[name]:.3g} ({row[f'{name}_low']:.3g} to {row[f'{name}_high']:.3g})"
 
 

@@ -108,7 +108,7 @@ def _simulated(loaded: Loaded) -> float:
     for plan in loaded.cells:
         load = build(Workload, plan.cell.workload)
         each = 1 / SIMULATED_PER_SECOND + (load.request + load.response) / SIMULATED_BYTES_PER_SECOND
-        total += SIMULATION_BEGINS + plan.cell.connections * each
+        total += loaded.experiment.repeats * (SIMULATION_BEGINS + plan.cell.connections * each)
     return total
 
 
@@ -117,7 +117,9 @@ def _in_labs(loaded: Loaded) -> float:
     total = 0.0
     for plan in loaded.cells:
         load = build(Workload, plan.cell.workload)
-        total += load.start / SECOND + plan.cell.connections / load.arrivals + LAB_ENDS
+        runs = loaded.experiment.repeats * min(loaded.experiment.blocks, plan.cell.connections)
+        arriving = loaded.experiment.repeats * plan.cell.connections / load.arrivals
+        total += runs * (load.start / SECOND + LAB_ENDS) + arriving
     return LABS_MEASURED + total / (loaded.experiment.jobs or LABS_AT_A_TIME)
 
 

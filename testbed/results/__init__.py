@@ -7,9 +7,10 @@ from testbed.results.calibration import CALIBRATION, asked_and_measured, calibra
 from testbed.results.calibration import HEAD as CALIBRATION_HEAD
 from testbed.results.csv_text import to_csv
 from testbed.results.expected import closed_form
+from testbed.results.late import interval_lines, late_lines
 from testbed.results.matrix import Matrix, matrix
 from testbed.results.paths import share_columns
-from testbed.results.statistics import agreement, bootstrap_mean, exact_interval, wilson_interval
+from testbed.results.statistics import agreement, cluster_mean, exact_interval, wilson_interval
 from testbed.results.store import Results, load, write_tables
 from testbed.results.traffic import traffic_columns
 
@@ -20,11 +21,13 @@ __all__ = [
     "Results",
     "agreement",
     "asked_and_measured",
-    "bootstrap_mean",
     "calibration_rows",
     "calibration_table",
     "closed_form",
+    "cluster_mean",
     "exact_interval",
+    "interval_lines",
+    "late_lines",
     "load",
     "matrix",
     "share_columns",

@@ -17,6 +17,7 @@ from testbed.mptcp.reasons import CONSEQUENCES, Reason, Verdict
 Row = Mapping[str, Any]
 
 ABSENT = "absent"  # the server's verdict on a connection that it never had
+TIMES = ("setup_ms", "duration_ms", "goodput_mbit")  # what a late machine falsifies
 
 
 def join(rows: Iterable[Row]) -> list[dict[str, Any]]:

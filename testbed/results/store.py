@@ -3,16 +3,17 @@
 Decides the columns of all three. connections.parquet has one row per connection of every valid run, with
 the cell's factors under their dotted names, paths.parquet one per subflow; summary.csv one row per cell: the
 factors, how many connections, per verdict the count, its rate and the 95 % Wilson bounds, what the closed
-form says, mean goodput (of all, and by verdict) and set-up time with bootstrap bounds, how many were served
+form says, mean goodput (of all, and by verdict) and set-up time with bounds over runs, how many were served
 and had a second path, what the server held, each path's share, and what competing traffic got. Invalid runs
-are counted and never averaged in. Must not know how anything was run or drawn.
+are counted and never averaged in; of late runs the verdicts count and the times do not (late.py). Must not
+know how anything was run or drawn.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,13 +23,14 @@ import pandas as pd
 
 from testbed.errors import UserError
 from testbed.mptcp.reasons import Verdict
-from testbed.records import RECORD, finished_runs, read_rows, write_atomically
+from testbed.records import RECORD, RUNS, finished_runs, read_rows, write_atomically
 from testbed.results.csv_text import read_csv, to_csv
 from testbed.results.expected import closed_form
 from testbed.results.held import held_of
 from testbed.results.join import connection, pairs
+from testbed.results.late import counts_times, is_late, without_times
 from testbed.results.paths import COLUMNS, names_of, path_rows, shares
-from testbed.results.statistics import bootstrap_mean, wilson_interval
+from testbed.results.statistics import cluster_mean, wilson_interval
 from testbed.results.traffic import traffic_of
 
 CONNECTIONS = "connections.parquet"
@@ -93,7 +95,10 @@ def _behind(directory: Path) -> bool:
     if not all(table.exists() for table in tables):
         return True
     written = min(table.stat().st_mtime_ns for table in tables)
-    return any((path / RECORD).stat().st_mtime_ns > written for path, _ in finished_runs(directory))
+    newer = [path / RECORD for path, _ in finished_runs(directory)]
+    if (directory / RUNS).exists():
+        newer.append(directory / RUNS)
+    return any(file.stat().st_mtime_ns > written for file in newer)
 
 
 def write_tables(directory: Path) -> pd.DataFrame:
@@ -111,16 +116,17 @@ def write_tables(directory: Path) -> pd.DataFrame:
         subflows: list[dict[str, Any]] = []
         for path, record in valid:
             head = {"cell": cell, "run": record["run"], **first["factors"]}
+            late = is_late(record)
             for client, server in pairs(read_rows(path)):
-                joined.append({**head, **connection(client, server)})
-                subflows += [{**head, **row} for row in path_rows(client, server, names)]
+                joined.append(without_times({**head, **connection(client, server)}, late))
+                subflows += [without_times({**head, **row}, late) for row in path_rows(client, server, names)]
         tables = pd.DataFrame(joined), pd.DataFrame(subflows)
         for found, table in zip(frames.values(), tables, strict=True):
             found.append(table)
         row = summarise(
             cell, first["factors"], first["settings"], tables[0], [record for _, record in members]
         )
-        beside = traffic_of([record for _, record in valid], row["goodput_mbit"])
+        beside = traffic_of([record for _, record in valid if not is_late(record)], row["goodput_mbit"])
         rows.append({**row, **beside, **shares(tables[1], names.values())})
     summary = pd.DataFrame(rows)
     columns = [str(name) for name in summary.columns if str(name).endswith(".share")]
@@ -161,10 +167,10 @@ def summarise(
     for name in ("fallback", "reset", "hang"):  # NaN where there is no closed form
         row[f"{name}_expected"] = getattr(said, name) if said else float("nan")
     for name in ("goodput_mbit", "setup_ms"):
-        row.update(_mean(name, frame[name] if total else ()))
+        row.update(_mean(name, frame))
     for word in GOODPUTS:
-        found = frame.loc[frame["verdict"] == word, "goodput_mbit"] if total else ()
-        row.update(_mean(f"{word}_goodput_mbit", found))
+        found = frame[frame["verdict"] == word] if total else frame
+        row.update(_mean("goodput_mbit", found, f"{word}_goodput_mbit"))
     # Of the connections that ended well: bytes that were wrong or missing. It must be 0.
     well = frame[~frame["verdict"].isin(["reset", "hang"])] if total else frame
     row["damaged"] = int((~well["intact"].astype(bool)).sum()) if total else 0
@@ -172,6 +178,8 @@ def summarise(
     row.update(_rate("second_path", int((frame["subflows"] > 1).sum()) if total else 0, total))
     row.update(held_of([record for record in records if record["invalid"] is None]))
     row["invalid_runs"] = sum(record["invalid"] is not None for record in records)
+    row["late"] = sum(is_late(record) for record in records)
+    row["runs"] = sum(counts_times(record) for record in records)
     return row
 
 
@@ -182,14 +190,14 @@ def _rate(name: str, count: int, total: int) -> dict[str, float]:
     return {name: count, f"{name}_rate": rate, f"{name}_low": low, f"{name}_high": high}
 
 
-def _mean(name: str, values: Iterable[Any]) -> dict[str, float]:
-    """A mean with its bootstrap bounds, under the names of its three columns."""
-    return dict(zip((name, f"{name}_low", f"{name}_high"), bootstrap_mean(_numbers(values)), strict=True))
-
-
-def _numbers(column: Iterable[Any]) -> np.ndarray[Any, np.dtype[np.float64]]:
-    values = np.asarray(pd.to_numeric(pd.Series(column), errors="coerce"), dtype=np.float64)
-    return values[~np.isnan(values)]
+def _mean(name: str, frame: pd.DataFrame, column: str = "") -> dict[str, float]:
+    """The mean of `name` with its bounds over runs, under the names of its three columns."""
+    column = column or name
+    runs: list[np.ndarray[Any, np.dtype[np.float64]]] = []
+    if len(frame):
+        values = pd.to_numeric(frame[name], errors="coerce").dropna()
+        runs = [part.to_numpy(dtype=np.float64) for _, part in values.groupby(frame["run"])]
+    return dict(zip((column, f"{column}_low", f"{column}_high"), cluster_mean(runs), strict=True))
 
 
 def _uniform(frame: pd.DataFrame) -> None:

@@ -15,8 +15,8 @@ from testbed.capture import CaptureWriter, Interface
 from testbed.mptcp.config import SECOND
 from testbed.mptcp.wire import Segment, encode
 from testbed.plan import NetPlan
-from testbed.runner.fidelity import Fidelity, judge
-from testbed.runner.network import hosts_of, network_of
+from testbed.runner.fidelity import Fidelity, judge, too_late
+from testbed.runner.network import base_rtt, hosts_of, network_of
 from testbed.runner.spec import Cell
 from testbed.workloads import HostSpec, RunOutcome
 
@@ -88,7 +88,9 @@ def mininet(job: Job) -> RunOutcome:
         temporary=job.temporary,
     )
     reasons = [why for why in (outcome.invalid, judge(outcome.fidelity, job.fidelity)) if why]
-    return replace(outcome, invalid="; ".join(reasons) or None)
+    floods = {host.name for host in hosts if host.flood is not None}
+    late = too_late(outcome.fidelity, job.fidelity, base_rtt(plan), floods)
+    return replace(outcome, invalid="; ".join(reasons) or None, late=late)
 
 
 def _longest(hosts: tuple[HostSpec, ...]) -> float:

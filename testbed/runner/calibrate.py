@@ -2,30 +2,35 @@
 
 Decides which links those are (each setting once, whichever cells and names share it), how far off is too far
 (the experiment's `fidelity:`), and that a miss is measured again, as a run has three tries. A campaign whose
-links miss their request does not begin. How a link is measured is testbed/net's, how the table looks
+links miss their request does not begin, and the error says by how much, which key allows it, and what else
+helps. How a link is measured is testbed/net's, how the table looks
 results/calibration.py's.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from testbed.errors import RunFailed
 from testbed.link import LinkParams
+from testbed.linux.settings import is_kernel
+from testbed.mptcp.config import ClientConfig, ServerConfig
 from testbed.records import write_atomically
 from testbed.runner.fidelity import Fidelity
 from testbed.runner.network import network_of
 from testbed.runner.seeds import derive
-from testbed.runner.spec import Cell
+from testbed.runner.spec import Cell, build
 
 TRIES = 3
 WAYS = ("forward", "backward")
 CONFIDENCE = 0.999  # of the exact interval that the loss must lie in
 NEAR = 2  # packets that a queue may be off, where that is more than its share
+SHOWN = 3  # links that a message names
 
 Pair = tuple[LinkParams, LinkParams]
 
@@ -43,19 +48,83 @@ def calibrate(
     `known`: directories of campaigns whose links were measured a short while ago, and need not be again."""
     from testbed.results import CALIBRATION
 
+    cells = list(cells)
     before = [entry for other in known for entry in _entries(other / CALIBRATION)]
     ordered = measured(_links(cells), fidelity, seed, say, before)
     kept = _earlier(directory / CALIBRATION, ordered)
     write_atomically(directory / CALIBRATION, json.dumps({"links": kept + ordered}, indent=1) + "\n")
-    bad = [
-        f"{', '.join(entry['links'])}: {'; '.join(entry['missed'])}" for entry in ordered if entry["missed"]
+    if any(entry["missed"] for entry in ordered):
+        simulable = not any(_needs_linux(cell) for cell in cells)
+        raise RunFailed(_grouped(ordered, fidelity, simulable, directory / CALIBRATION))
+
+
+def _needs_linux(cell: Cell) -> bool:
+    return is_kernel(build(ClientConfig, cell.client)) or is_kernel(build(ServerConfig, cell.server))
+
+
+@dataclass(frozen=True, slots=True)
+class _Miss:
+    """`what` was measured, asked for and measured in `words`, and how far `off`: ns, or a share."""
+
+    what: str
+    words: str
+    off: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Threshold:
+    """The key below `fidelity:`, and how many of `unit` make one of its values."""
+
+    key: str
+    scale: float
+    unit: str
+
+
+THRESHOLDS = {
+    "RTT": _Threshold("rtt_error", 1e-6, "ms"),
+    "rate": _Threshold("rate_error", 100, "%"),
+    "queue": _Threshold("rate_error", 100, "%"),
+    "loss": None,  # an exact interval decides
+}
+
+
+def _grouped(entries: Sequence[dict[str, Any]], fidelity: Fidelity, simulable: bool, file: Path) -> str:
+    """What missed, grouped by what was measured: how many settings, how far off, the threshold's key and the
+    first few links by name; then what the user can do."""
+    misses = [(entry, miss) for entry in entries for miss in _misses(entry, fidelity)]
+    bad = sum(bool(entry["missed"]) for entry in entries)
+    lines = [
+        f"{bad} of {len(entries)} link settings are not what the experiment asks for, so nothing was run "
+        "(asked for > measured):"
     ]
-    if bad:
-        raise RunFailed(
-            "links are not what the experiment asks for, so nothing was run (asked for > measured):\n"
-            + "\n".join(bad)
-            + "\nless rate, a quieter machine, wider thresholds under fidelity:, or fidelity.calibrate=false"
-        )
+    wider: dict[str, tuple[int, str]] = {}
+    for what, threshold in THRESHOLDS.items():
+        group = [(entry, miss) for entry, miss in misses if miss.what == what]
+        if not group:
+            continue
+        names = [f"{', '.join(entry['links'])} {miss.words}" for entry, miss in group[:SHOWN]]
+        more = f"; and {len(group) - SHOWN} more" if len(group) > SHOWN else ""
+        settings = len({id(entry) for entry, _ in group})
+        many = "1 setting" if settings == 1 else f"{settings} settings"
+        if threshold is None:
+            far = "outside of the exact 99.9 % interval of what was measured"
+        else:
+            worst = threshold.scale * max(miss.off for _, miss in group)
+            allowed = threshold.scale * getattr(fidelity, threshold.key)
+            unit = threshold.unit
+            far = f"up to {worst:.3g} {unit} off, fidelity.{threshold.key} allows {allowed:.3g} {unit}"
+            enough = (math.floor(worst) + 1, unit)
+            wider[threshold.key] = max(enough, wider.get(threshold.key, enough))
+        lines.append(f"  {what}: {many}, {far}: {'; '.join(names)}{more}")
+    lines.append(f"Each was measured {TRIES} times; {file} has all of it. One of these helps:")
+    if simulable:
+        lines.append("  --net sim                            the simulator, which needs no quiet machine")
+    if wider:
+        sets = " ".join(f"--set fidelity.{key}={number}{unit}" for key, (number, unit) in wider.items())
+        lines.append(f"  {sets:<36} allow as much as was measured")
+    lines.append(f"  {'--set fidelity.calibrate=false':<36} run without measuring the links")
+    lines.append("  less rate, or a quieter machine")
+    return "\n".join(lines)
 
 
 def measured(
@@ -132,26 +201,32 @@ def _asked(params: LinkParams) -> dict[str, Any]:
 
 def _missed(entry: dict[str, Any], fidelity: Fidelity) -> list[str]:
     """What is too far off, each with what was asked for and what was measured."""
+    return [miss.words for miss in _misses(entry, fidelity)]
+
+
+def _misses(entry: dict[str, Any], fidelity: Fidelity) -> Iterator[_Miss]:
     from testbed.results import asked_and_measured, exact_interval
 
     said = asked_and_measured(entry)
-    missed = []
     delays = [entry[way]["measured"]["delay"] for way in WAYS]
     if None not in delays:
-        asked = sum(entry[way]["asked"]["delay"] for way in WAYS)
-        if abs(sum(delays) - asked) > fidelity.rtt_error:
-            missed.append(f"RTT {said['RTT']}")
+        off = abs(sum(delays) - sum(entry[way]["asked"]["delay"] for way in WAYS))
+        if off > fidelity.rtt_error:
+            yield _Miss("RTT", f"RTT {said['RTT']}", off)
     for way in WAYS:
         asked, measured = entry[way]["asked"], entry[way]["measured"]
-        off = set()
+        far: dict[str, float] = {}
         if measured["rate"] is not None:
-            if abs(measured["rate"] / asked["rate"] - 1) > fidelity.rate_error:
-                off.add("rate")
-            near = NEAR * (1514 if asked["queue_in_bytes"] else 1)
-            if abs(measured["queue"] - asked["queue"]) > max(near, fidelity.rate_error * asked["queue"]):
-                off.add("queue")
+            share = abs(measured["rate"] / asked["rate"] - 1)
+            if share > fidelity.rate_error:
+                far["rate"] = share
         low, high = exact_interval(measured["lost"], measured["sent"], CONFIDENCE)
         if not low <= asked["loss"] <= high:
-            off.add("loss")
-        missed += [f"{way} {name} {said[way][name]}" for name in ("rate", "loss", "queue") if name in off]
-    return missed
+            far["loss"] = abs(measured["lost"] / measured["sent"] - asked["loss"])
+        if measured["rate"] is not None:
+            near = NEAR * (1514 if asked["queue_in_bytes"] else 1)
+            packets = abs(measured["queue"] - asked["queue"])
+            if packets > max(near, fidelity.rate_error * asked["queue"]):
+                far["queue"] = packets / asked["queue"]
+        for what, off in far.items():
+            yield _Miss(what, f"{way} {what} {said[way][what]}", off)

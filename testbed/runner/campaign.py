@@ -1,15 +1,15 @@
 """Runs everything that an experiment still lacks: order, tries, parallelism, what is said meanwhile.
 
 Decides how many runs overlap, when a run is tried again (three tries, all kept), and how a campaign ends.
-Runs start in the order of the file. Must not know how a run is executed (backends.py) or stored (store.py,
-testbed/records.py), and draws nothing.
+Simulated runs start in the order of the file, those of a lab in blocks (blocks.py). Must not know how a run
+is executed (backends.py) or stored (store.py, testbed/records.py), and draws nothing.
 """
 
 from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,13 +21,15 @@ from testbed.records import finished_runs, write_atomically
 from testbed.runner import environment
 from testbed.runner.backends import BACKENDS
 from testbed.runner.calibrate import calibrate
+from testbed.runner.executions import TRIES, Run
 from testbed.runner.experiment import Campaign, written
 from testbed.runner.fidelity import Fidelity
+from testbed.runner.identity import code_version
 from testbed.runner.network import paths_of
 from testbed.runner.pool import Pool
 from testbed.runner.room import check_room, needs_room
 from testbed.runner.spec import build
-from testbed.runner.store import TRIES, Run, Store, open_store
+from testbed.runner.store import Store, open_store
 from testbed.workloads import Workload
 
 LABS_PER_CORE = {
@@ -83,8 +85,11 @@ def run_campaign(
     watch: Callable[[Progress], None] = lambda progress: None,
     backend: str | None = None,
     calibrated: Collection[Path] = (),
+    reuse_old: bool = False,
 ) -> Finished:
     """Runs what is missing and returns where it is. `way` says in words how: it goes into the evidence.
+
+    `reuse_old`: finished runs that another version of the code made count as well.
 
     `calibrated`: output directories of campaigns that measured their links a short while ago; links that are
     to be the same are not measured again.
@@ -100,8 +105,10 @@ def run_campaign(
         size = jobs or campaign.experiment.jobs or default_jobs(net, workloads, usable_cores())
         evidence = environment.describe(campaign, net, way, size)
         write_atomically(store.directory / "environment.json", _json(evidence))
+        commit = str(evidence["commit"])
+        _name_others(store, store.plan(commit, reuse_old), commit, reuse_old, watch)
         _calibrate(store, net, watch, calibrated)
-        failures = _run_missing(store, net, size, backend or BACKENDS[net], str(evidence["commit"]), watch)
+        failures = _run_missing(store, net, size, backend or BACKENDS[net], commit, watch)
         failures += _never_valid(store)
         return Finished(store.directory, len(list(finished_runs(store.directory))), store.moved, failures)
 
@@ -112,13 +119,34 @@ def with_net(campaign: Campaign, net: str) -> Campaign:
     return Campaign(campaign.name, experiment, campaign.cells, campaign.document, campaign.source)
 
 
+def _name_others(
+    store: Store, other: Mapping[str, int], commit: str, reuse_old: bool, watch: Callable[[Progress], None]
+) -> None:
+    """Tells which finished runs another version of the code made, and what becomes of them."""
+    if not other:
+        return
+    made = ", ".join(f"{count} by commit {version}" for version, count in other.items())
+    now = f"now commit {commit}, code {code_version()}"
+    then = "they count (--reuse-old)" if reuse_old else "they are run again; --reuse-old counts them instead"
+    count = sum(other.values())
+    watch(
+        Progress(
+            store.directory,
+            len(store.executions),
+            notices=[
+                f"{count} finished runs were made by another version of the code ({made}; {now}): {then}"
+            ],
+        )
+    )
+
+
 def _calibrate(
     store: Store, net: str, watch: Callable[[Progress], None], calibrated: Collection[Path]
 ) -> None:
     """A lab's links, before the first run that is missing: RunFailed where they are not as asked for."""
     experiment = store.campaign.experiment
     fidelity = build(Fidelity, experiment.fidelity)
-    cells = {run.plan.index: run.plan.cell for run in store.pending()}
+    cells = {one.plan.index: one.plan.cell for one in store.pending()}
     if net != "mininet" or not fidelity.calibrate or not cells:
         return
     progress = Progress(store.directory, len(cells))
@@ -134,13 +162,15 @@ def _run_missing(
     store: Store, net: str, size: int, backend: str, commit: str, watch: Callable[[Progress], None]
 ) -> list[str]:
     pending = store.pending()
-    total = len(store.campaign.cells) * store.campaign.experiment.repeats
+    total = len(store.executions)
     progress = Progress(store.directory, total, total - len(pending), total - len(pending))
     watch(progress)
     if not pending:
         return []
-    runs = {run.name: run for run in pending}
-    jobs = deque(_job(store, run, net, backend, commit) for run in pending)
+    firsts = [(one, run) for one in pending if (run := one.next_run()) is not None]
+    runs = {run.name: run for _, run in firsts}
+    executions = {run.name: one for one, run in firsts}
+    jobs = deque(_job(store, run, net, backend, commit) for run in runs.values())
     failures: list[str] = []
     with Pool(min(size, len(pending))) as pool:
 
@@ -163,9 +193,10 @@ def _run_missing(
                 progress.notices.append(f"{run.name} failed: {message}")
             if reply["status"] == "invalid":
                 progress.notices.append(f"{run.name} is invalid: {message}")
-            if reply["status"] == "invalid" and run.attempt < TRIES:
-                again = store.run(run.plan, run.repeat, run.attempt + 1)
+            again = executions[run.name].next_run(run.attempt) if reply["status"] == "invalid" else None
+            if again is not None:
                 runs[again.name] = again
+                executions[again.name] = executions[run.name]
                 jobs.appendleft(_job(store, again, net, backend, commit))
                 progress.again += 1
             else:
@@ -176,11 +207,12 @@ def _run_missing(
 
 def _job(store: Store, run: Run, net: str, backend: str, commit: str) -> dict[str, Any]:
     experiment = store.campaign.experiment
+    settings = written(run.plan.cell.model_copy(update={"connections": run.connections}))
     return {
         "name": run.name,
         "backend": backend,
         "directory": str((store.runs / run.name).absolute()),
-        "cell": written(run.plan.cell),
+        "cell": settings,
         "seed": run.seed,
         "capture": experiment.capture,
         "links": experiment.links,
@@ -189,23 +221,27 @@ def _job(store: Store, run: Run, net: str, backend: str, commit: str) -> dict[st
             "run": run.name,
             "cell": run.plan.index,
             "factors": dict(run.plan.factors),
-            "settings": written(run.plan.cell),
+            "settings": settings,
             "repeat": run.repeat,
+            "part": run.part,
             "try": run.attempt,
             "seed": run.seed,
             "net": net,
             "paths": paths_of(run.plan.cell),
             "links_by": experiment.links if net == "mininet" else None,
             "commit": commit,
+            "code": code_version(),
+            "digest": run.digest,
         },
     }
 
 
 def _never_valid(store: Store) -> list[str]:
     """The cells whose tries are used up, of this session and of earlier ones."""
-    tried: dict[tuple[int, int], list[dict[str, Any]]] = {}
+    tried: dict[tuple[int, int, int], list[dict[str, Any]]] = {}
     for _, record in finished_runs(store.directory):
-        tried.setdefault((record["cell"], record["repeat"]), []).append(record)
+        place = (record["cell"], record["repeat"], record.get("part", 1))
+        tried.setdefault(place, []).append(record)
     lines = []
     for records in tried.values():
         if len(records) >= TRIES and all(record["invalid"] for record in records):

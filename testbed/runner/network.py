@@ -77,6 +77,19 @@ def paths_of(cell: Cell) -> dict[str, dict[str, Any]]:
     }
 
 
+def base_rtt(plan: NetPlan) -> int:
+    """The smallest RTT of any path without queues, in ns; of delays that change, the smallest."""
+    trips = [sum(_least_delay(plan, hop) for hop in (*path.up, *path.down)) for path in plan.paths]
+    return min(trips, default=0)
+
+
+def _least_delay(plan: NetPlan, hop: Hop) -> int:
+    params = plan.link(hop[0]).params(hop[1])
+    return (
+        min(params.delay, *(later.delay for _, later in params.steps())) if params.changes else params.delay
+    )
+
+
 def _rate(plan: NetPlan, hops: Iterable[Hop]) -> int | None:
     rates = [plan.link(name).params(way).rate for name, way in hops]
     return min((rate for rate in rates if rate is not None), default=None)

@@ -77,6 +77,8 @@ UNITS: dict[tuple[type, str], Any] = {
     (PathsConfig, "endpoints"): Endpoints,
     (PathsConfig, "limits"): PathLimits,
     **{(Fidelity, name): Duration for name in ("wire_lateness_p99", "timer_lateness_p99", "rtt_error")},
+    **{(Fidelity, name): Duration for name in ("late_p50", "late_p99")},
+    **{(Fidelity, name): Percent for name in ("late_p50_rtt", "late_p99_rtt")},
     **{(Fidelity, name): Percent for name in ("wire_cpu", "host_cpu", "rate_error")},
 }
 
@@ -235,6 +237,9 @@ class Experiment(Cell):
     cases: dict[str, dict[str, Any]] = {}
     vary: dict[str, list[Any]] = {}
     repeats: Annotated[StrictInt, Field(ge=1, le=MOST_REPEATS)] = 1
+    blocks: Annotated[StrictInt, Field(ge=1, le=MOST_REPEATS)] = (
+        3  # runs of a lab that share a cell's connections
+    )
     seed: Annotated[StrictInt, Field(ge=0)] = 1
     figures: Annotated[tuple[str, ...], BeforeValidator(_words)] = ()
     net: Literal["sim", "mininet"] | None = None

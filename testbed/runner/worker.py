@@ -98,6 +98,7 @@ def _record(head: dict[str, Any], outcome: RunOutcome, cell: Cell) -> dict[str, 
     return {
         **head,
         "invalid": outcome.invalid,
+        "late": outcome.late or None,
         "warnings": [*warnings_of(outcome), *idle(cell, network_of(cell), traffic)],
         "elapsed_ns": outcome.elapsed_ns,
         "traffic": traffic,

@@ -59,7 +59,8 @@ class RunOutcome:
     """`links` maps "NAME/forward" and "NAME/backward" to what `testbed.link.Direction.report` gives.
 
     `invalid` says why the run may not be counted (a queue drop nobody asked for, a wire that came late);
-    `fidelity` holds the figures behind that in real time, and is empty in the simulator. `background`: rows
+    `fidelity` holds the figures behind that in real time, and is empty in the simulator; `late` says why the
+    times of the run do not count, though its verdicts do (empty: they do). `background`: rows
     of hosts that competed with the measured ones (traffic.py). `held`: the most that each server with our
     stack held: `half_open_peak`, `connections_peak`, and in a lab `memory_mb` of its process and by how much
     it grew, `memory_growth_mb`.
@@ -74,6 +75,7 @@ class RunOutcome:
     elapsed_ns: int = 0
     background: list[Row] = field(default_factory=list)
     held: dict[str, dict[str, float]] = field(default_factory=dict)
+    late: list[dict[str, Any]] = field(default_factory=list)
 
 
 def warnings_of(outcome: RunOutcome) -> list[str]:

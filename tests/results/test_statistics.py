@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from testbed.results import agreement, bootstrap_mean, exact_interval, wilson_interval
+from testbed.results import agreement, cluster_mean, exact_interval, wilson_interval
 
 
 def test_wilson_textbook_values() -> None:
@@ -63,16 +63,66 @@ def test_agreement_is_fishers() -> None:
     assert agreement(60, 300, 120, 300) < 1e-6
 
 
-def test_bootstrap_of_a_mean_is_near_the_normal_one() -> None:
-    values = np.random.default_rng(1).exponential(10.0, 2_000)
-    mean, low, high = bootstrap_mean(values)
-    half = 1.96 * values.std() / math.sqrt(len(values))
-    assert mean == pytest.approx(values.mean())
+def test_bounds_of_many_runs_are_near_those_of_their_means() -> None:
+    means = np.random.default_rng(1).exponential(10.0, 2_000)
+    runs = [np.array([value, value]) for value in means]
+    mean, low, high = cluster_mean(runs)
+    half = 1.96 * means.std() / math.sqrt(len(means))
+    assert mean == pytest.approx(means.mean())
     assert low == pytest.approx(mean - half, abs=0.15 * half)
     assert high == pytest.approx(mean + half, abs=0.15 * half)
-    assert bootstrap_mean(values) == (mean, low, high)
+    assert cluster_mean(runs) == (mean, low, high)
 
 
-def test_bootstrap_edges() -> None:
-    assert all(math.isnan(value) for value in bootstrap_mean(np.empty(0)))
-    assert bootstrap_mean(np.array([2.0, 2.0])) == (2.0, 2.0, 2.0)
+def test_one_run_has_a_mean_and_no_bounds() -> None:
+    """91, 55 and 32 ms for three profiles, each measured in one run, were published with narrow bounds."""
+    connections = np.random.default_rng(2).normal(91.0, 1.0, 300)
+    mean, low, high = cluster_mean([connections])
+    assert mean == pytest.approx(91, abs=0.3)
+    assert math.isnan(low)
+    assert math.isnan(high)
+    assert cluster_mean([connections, np.empty(0)])[1:] != (mean, mean), "an empty run is no second one"
+    assert math.isnan(cluster_mean([connections, np.empty(0)])[1])
+
+
+def test_bounds_hold_what_runs_differ_by() -> None:
+    """Three runs of one cell under different load: the bounds reach as far as the runs differ."""
+    runs = [np.random.default_rng(seed).normal(level, 1.0, 100) for seed, level in enumerate((91, 55, 32))]
+    mean, low, high = cluster_mean(runs)
+    assert mean == pytest.approx(59.3, abs=0.5)
+    assert low < 32
+    assert high > 91
+
+
+@pytest.mark.parametrize("number", [3, 5, 10])
+@pytest.mark.parametrize("skewed", [False, True])
+def test_bounds_cover_the_truth(number: int, skewed: bool) -> None:
+    """Runs that differ, connections within them that differ less: 95 % bounds hold the truth in 90 % or more
+    of the campaigns, also where runs are few (85 % where their distribution is skewed); bounds over
+    connections would in 20 to 30 %."""
+    draw = np.random.default_rng(number)
+    held = 0
+    for _ in range(400):
+        levels = 17 + draw.exponential(3, number) if skewed else draw.normal(20, 3, number)
+        runs = [level + draw.normal(0, 3, draw.integers(20, 40)) for level in levels]
+        _, low, high = cluster_mean(runs)
+        held += low <= 20 <= high
+    assert held / 400 >= (0.85 if skewed else 0.9)
+
+
+@given(st.lists(st.lists(st.floats(0, 1e6), max_size=5), max_size=6))
+def test_bounds_hold_the_mean_and_are_not_negative(lists: list[list[float]]) -> None:
+    runs = [np.array(values) for values in lists]
+    mean, low, high = cluster_mean(runs)
+    full = [values for values in runs if len(values)]
+    assert math.isnan(mean) == (not full)
+    assert math.isnan(low) == math.isnan(high) == (len(full) < 2)
+    if len(full) >= 2:
+        assert 0 <= low <= mean * (1 + 1e-9) + 1e-9
+        assert mean <= high * (1 + 1e-9) + 1e-9
+
+
+def test_edges() -> None:
+    assert all(math.isnan(value) for value in cluster_mean([]))
+    assert all(math.isnan(value) for value in cluster_mean([np.empty(0)]))
+    assert cluster_mean([np.array([2.0, 2.0]), np.array([2.0])]) == (2.0, 2.0, 2.0)

@@ -181,7 +181,7 @@ def test_goodput_by_verdict_and_who_was_served(output: Path) -> None:
     row = load(output).summary.iloc[0]
     assert (row["served"], row["served_rate"], row["second_path"]) == (2, 1.0, 0)
     assert row["mptcp_goodput_mbit"] == row["fallback_goodput_mbit"] == pytest.approx(10_300 * 8e3 / 100e6)
-    assert row["fallback_goodput_mbit_low"] == row["fallback_goodput_mbit"]
+    assert math.isnan(row["fallback_goodput_mbit_low"]), "one run counts"
     assert row[["tcp_goodput_mbit", "server_half_open_peak", "server_memory_mb"]].isna().all()
 
 

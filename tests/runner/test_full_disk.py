@@ -70,6 +70,7 @@ def until_full(place: Path, when: str, net: str) -> dict[str, Any]:
     command += ["--net", net, "--out", str(place / "out"), "--jobs", "1"]
     for text in (
         "connections=20",
+        "blocks=1",  # one run of each cell in a lab too
         "vary={client.profile: [v0, v1]}",
         "paths.*.loss.up=0",
         "fidelity.calibrate=false",

@@ -37,7 +37,8 @@ def lines(
     name: str,
 ) -> str:
     """One plot for each of `settings`: `column`, with bounds if it has some, against the flood's `rate`."""
-    top = float(summary[f"{column}_high" if f"{column}_high" in summary else column].max())
+    tops = [summary[name].max() for name in (column, f"{column}_high") if name in summary]
+    top = float(np.nanmax(tops)) if any(map(pd.notna, tops)) else 0.0
     plots = []
     for setting in settings:
         here = summary[summary[COOKIES].astype(str) == setting]
@@ -67,7 +68,7 @@ def _line(axes: Axes, series: pd.DataFrame, column: str, profile: str, shift: fl
     bounds = None
     if f"{column}_low" in series:
         low, high = (series[f"{column}_{end}"].to_numpy(dtype=float) for end in ("low", "high"))
-        bounds = [np.maximum(y - low, 0), np.maximum(high - y, 0)]
+        bounds = [np.nan_to_num(np.maximum(y - low, 0)), np.nan_to_num(np.maximum(high - y, 0))]
     axes.errorbar(
         x,
         y,
@@ -101,7 +102,7 @@ def goodput_by_verdict(results: Results, name: str) -> str:
     """How large a share of the downloads had at most a goodput: a step line for each profile and verdict, a
     plot for each of `networks`."""
     found = networks(results)
-    top = max(values[-1] for rows in found.values() for values in groups(rows).values())
+    top = max((values[-1] for rows in found.values() for values in groups(rows).values()), default=1.0)
     plots = []
     for index, (title, rows) in enumerate(found.items()):
         with matplotlib.rc_context(RC):
@@ -127,13 +128,27 @@ def _steps(axes: Axes, connections: pd.DataFrame) -> None:
     axes.set_xlabel("goodput of a download, Mbit/s")
     axes.set_ylabel("downloads with at most that, %")
     axes.set_ylim(0, 100)
-    axes.legend(fontsize=8, loc="best")
+    if axes.lines:
+        axes.legend(fontsize=8, loc="best")
 
 
 def groups(connections: pd.DataFrame) -> dict[tuple[str, str], NDArray[np.float64]]:
     """Sorted goodputs by profile and verdict, of downloads that ended well."""
-    well = connections[connections["verdict"].isin(list(DASHES)) & connections["goodput_mbit"].notna()]
+    well = _ended_well(connections)
     return {
         (str(profile), str(verdict)): np.sort(rows["goodput_mbit"].to_numpy(dtype=float))
         for (profile, verdict), rows in well.groupby([PROFILE, "verdict"], sort=False)
     }
+
+
+def groups_by_run(connections: pd.DataFrame) -> dict[tuple[str, str], list[NDArray[np.float64]]]:
+    """The same, the goodputs of each run together."""
+    found: dict[tuple[str, str], list[NDArray[np.float64]]] = {}
+    rows = _ended_well(connections).groupby([PROFILE, "verdict", "run"], sort=False)["goodput_mbit"]
+    for (profile, verdict, _), values in rows:
+        found.setdefault((str(profile), str(verdict)), []).append(values.to_numpy(dtype=float))
+    return found
+
+
+def _ended_well(connections: pd.DataFrame) -> pd.DataFrame:
+    return connections[connections["verdict"].isin(list(DASHES)) & connections["goodput_mbit"].notna()]

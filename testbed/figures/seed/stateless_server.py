@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from testbed.figures.sections import Material, Number, Picture, Section
-from testbed.figures.seed.costs import goodput_by_verdict, groups, lines, networks
+from testbed.figures.seed.costs import goodput_by_verdict, groups, groups_by_run, lines, networks
 from testbed.figures.seed.served import (
     BOTH,
     COOKIES,
@@ -25,7 +26,7 @@ from testbed.figures.seed.served import (
     share,
     stacked,
 )
-from testbed.results import Results, agreement, bootstrap_mean, exact_interval
+from testbed.results import Results, agreement, cluster_mean, exact_interval
 
 WAYS = {"sim": "simulator", "mininet": "lab"}
 SERVED = (BOTH, ONE, FELL)
@@ -251,19 +252,22 @@ def _fallbacks(flood: Flood, setting: str, rows: pd.DataFrame) -> Iterator[Numbe
 def _goodputs(words: str, results: Results) -> Iterator[Number]:
     bounds = {}
     for network, rows in networks(results).items():
-        for (profile, verdict), values in groups(rows).items():
-            mean, low, high = bounds[network, profile, verdict] = bootstrap_mean(values)
+        for (profile, verdict), runs in groups_by_run(rows).items():
+            mean, low, high = bounds[network, profile, verdict] = cluster_mean(runs)
+            interval = "" if np.isnan(low) else f" ({low:.2f} to {high:.2f})"
             yield Number(
                 f"{_in_words(network, profile, verdict, words)}: mean goodput of a download",
-                f"{mean:.2f} Mbit/s ({low:.2f} to {high:.2f}), n = {len(values):,}",
+                f"{mean:.2f} Mbit/s{interval}, n = {sum(map(len, runs)):,} in {len(runs)} runs",
             )
     for network, profile, enough, fell, kept in _costs(results):
         (_, low, high), (_, least, most) = (bounds[network, profile, one] for one in ("fallback", "mptcp"))
         # Where intervals overlap nothing is decided; of a handful there is none worth its name.
         told = enough and (high < least or low > most)
+        one_run = enough and (np.isnan(high) or np.isnan(least))
+        open_why = "one run has no interval: set repeats" if one_run else "too few fallbacks to tell"
         yield Number(
             f"{_in_words(network, profile, words)}: goodput after a fallback, of that without one",
             f"{fell / kept:.2f}",
-            "below 1" if told else "below 1; too few fallbacks to tell",
+            "below 1" if told else f"below 1; {open_why}",
             high < least if told else None,
         )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
-from testbed.figures.sections import Material, Section
+from testbed.figures.sections import Material, Number, Section
 from testbed.figures.seed import stateless_server
 from testbed.figures.seed.costs import groups
 from testbed.figures.seed.served import BOTH, FATES, FELL, LOST, ONE, fates, flood_factor, share
@@ -107,6 +109,23 @@ def test_a_handful_of_fallbacks_decides_nothing(tmp_path: Path) -> None:
     [ratio] = [one for one in section.numbers if "of that without one" in one.what]
     assert (ratio.expected, ratio.agrees) == ("below 1; too few fallbacks to tell", None)
     assert section.shows == ()
+
+
+def test_intervals_of_goodputs_are_over_runs(downloads: Results) -> None:
+    """One run decides nothing, four that agree do; connections of one run are no independent samples."""
+
+    def ratio(results: Results) -> Number:
+        section = stateless_server.section(Material({"flood_goodput-sim": results}))
+        [found] = [one for one in section.numbers if "of that without one" in one.what]
+        return found
+
+    one = ratio(downloads)
+    assert (one.expected, one.agrees) == ("below 1; one run has no interval: set repeats", None)
+    frame = downloads.connections
+    goodput = frame["goodput_mbit"]
+    runs = [frame.assign(run=frame["run"] + f"-{n}", goodput_mbit=goodput * (1 + n / 1000)) for n in range(4)]
+    four = ratio(replace(downloads, connections=pd.concat(runs, ignore_index=True)))
+    assert (four.expected, four.agrees) == ("below 1", True)
 
 
 def test_pictures(section: Section) -> None:
