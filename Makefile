@@ -26,7 +26,7 @@ test-long: setup
 	@ROUNDS="$(ROUNDS)" SEED="$(SEED)" TESTS="$(TESTS)" PACKETS="$(PACKETS)" scripts/test-long.sh
 
 fuzz: setup
-	@.venv/bin/python -m tests.fuzz $(ARGS)
+	@.venv/bin/python -P scripts/fuzz.py $(ARGS)
 
 lint: setup
 	@scripts/lint.sh

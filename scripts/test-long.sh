@@ -33,6 +33,6 @@ for ((round = 0; round < rounds; round++)); do
 done
 if [ "$packets" -gt 0 ]; then
     echo "== fuzz of $packets packets, seed $seed"
-    .venv/bin/python -m tests.fuzz --packets "$packets" --seed "$seed" || status=1
+    .venv/bin/python -P scripts/fuzz.py --packets "$packets" --seed "$seed" || status=1
 fi
 exit $status

@@ -18,7 +18,7 @@ from testbed.mptcp import events
 from testbed.mptcp.endpoint import Endpoint
 from testbed.mptcp.reasons import Reason
 from testbed.mptcp.wire import ACK, PSH, Segment, Timestamps
-from tests.fuzz import __main__ as command
+from tests.fuzz import command
 from tests.fuzz.campaign import Result, Tally, at_least, run_case
 from tests.fuzz.case import Case, draw, without
 from tests.fuzz.faults import FAULTS, Kind, Parcel, merged
@@ -283,10 +283,20 @@ def test_wrong_arguments_are_named(
     assert complaint in capsys.readouterr().err
 
 
-def test_command_line_says_how_to_run_the_same_again() -> None:
+def test_command_line_says_how_to_run_the_same_again(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.fuzz", "--cases", "20", "--seed", "1", "--jobs", "2"],
-        cwd=ROOT,
+        [
+            sys.executable,
+            "-P",
+            str(ROOT / "scripts" / "fuzz.py"),
+            "--cases",
+            "20",
+            "--seed",
+            "1",
+            "--jobs",
+            "2",
+        ],
+        cwd=tmp_path,
         capture_output=True,
         text=True,
         check=False,

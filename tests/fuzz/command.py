@@ -162,7 +162,3 @@ def _hits(text: str) -> frozenset[Hit]:
             raise argparse.ArgumentTypeError(f"expected hits as drop/up/3, not {word!r}")
         hits.add((parts[0], parts[1], int(parts[2])))
     return frozenset(hits)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
