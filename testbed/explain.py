@@ -38,6 +38,7 @@ VERDICTS = {
     Verdict.RESET: ("the connection was ended by a RST", "RFC 9293 §3.10.7"),
     Verdict.HANG: ("an application waited past its timeout: no end, no data", ""),
     Verdict.TCP: ("plain TCP was asked for, and plain TCP it was", "RFC 9293"),
+    Verdict.UNKNOWN: ("of `testbed trace`: the capture does not show how the connection went", ""),
 }
 
 PROFILES = {

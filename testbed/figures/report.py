@@ -14,7 +14,7 @@ import pandas as pd
 
 from testbed.figures.registry import FIGURES, draw
 from testbed.figures.templating import render
-from testbed.mptcp.reasons import Reason, Verdict
+from testbed.mptcp.reasons import ENDPOINT_VERDICTS, Reason, Verdict
 from testbed.records import write_atomically
 from testbed.results import CALIBRATION_HEAD, Results, calibration_table, share_columns, traffic_columns
 
@@ -46,7 +46,7 @@ def _inline(svg: Path) -> str:
 
 
 def _verdicts(results: Results) -> list[str]:
-    return [verdict.value for verdict in Verdict if int(results.summary[verdict.value].sum())]
+    return [verdict.value for verdict in ENDPOINT_VERDICTS if int(results.summary[verdict.value].sum())]
 
 
 def _columns(results: Results) -> list[str]:

@@ -15,6 +15,10 @@ class Verdict(StrEnum):
     RESET = "reset"
     HANG = "hang"
     TCP = "tcp"  # plain TCP was asked for
+    UNKNOWN = "unknown"  # of captures alone: they do not show it
+
+
+ENDPOINT_VERDICTS = tuple(verdict for verdict in Verdict if verdict is not Verdict.UNKNOWN)
 
 
 class Reason(StrEnum):
@@ -141,6 +145,29 @@ class Reason(StrEnum):
     )
     # Ends that are no fallback.
     RST_RECEIVED = "rst_received", "the peer reset the connection", "RFC 9293 §3.10.7"
+    RST_UNSPECIFIED = "rst_unspecified", "MP_TCPRST without a specific reason (code 0)", "RFC 8684 §3.6"
+    RST_MPTCP_ERROR = (
+        "rst_mptcp_error",
+        "MP_TCPRST: MPTCP-specific error (code 1)",
+        "RFC 8684 §3.6",
+    )
+    RST_NO_RESOURCES = "rst_no_resources", "MP_TCPRST: lack of resources (code 2)", "RFC 8684 §3.6"
+    RST_PROHIBITED = "rst_prohibited", "MP_TCPRST: administratively prohibited (code 3)", "RFC 8684 §3.6"
+    RST_TOO_MUCH_DATA = (
+        "rst_too_much_data",
+        "MP_TCPRST: too much outstanding data (code 4)",
+        "RFC 8684 §3.6",
+    )
+    RST_UNACCEPTABLE_PERFORMANCE = (
+        "rst_unacceptable_performance",
+        "MP_TCPRST: unacceptable performance of this subflow (code 5)",
+        "RFC 8684 §3.6",
+    )
+    RST_MIDDLEBOX = (
+        "rst_middlebox",
+        "MP_TCPRST: middlebox interference was detected (code 6)",
+        "RFC 8684 §3.6",
+    )
     COOKIE_INVALID = (
         "cookie_invalid",
         "an ACK for no connection brings back no valid SYN cookie, so it is answered by a reset",
@@ -188,6 +215,11 @@ class Reason(StrEnum):
         "the application gave up waiting: the peer has no such connection or sends nothing",
         "",
     )
+    NOT_CAPTURED = (
+        "not_captured",
+        "the capture lacks the packets or options that would show how the connection went",
+        "",
+    )
 
 
 # Reasons that report what the other end did first: where that end has one of its own, it is the cause.
@@ -203,6 +235,17 @@ CONSEQUENCES = frozenset(
         Reason.RST_RECEIVED,
         Reason.FASTCLOSE_RECEIVED,
     }
+)
+
+# What MP_TCPRST says, by its code (RFC 8684 §3.6).
+RESET_REASONS = (
+    Reason.RST_UNSPECIFIED,
+    Reason.RST_MPTCP_ERROR,
+    Reason.RST_NO_RESOURCES,
+    Reason.RST_PROHIBITED,
+    Reason.RST_TOO_MUCH_DATA,
+    Reason.RST_UNACCEPTABLE_PERFORMANCE,
+    Reason.RST_MIDDLEBOX,
 )
 
 HANGS = frozenset({Reason.NO_PROGRESS, Reason.CONNECT_TIMED_OUT, Reason.DATA_TIMED_OUT})

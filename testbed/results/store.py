@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from testbed.errors import UserError
-from testbed.mptcp.reasons import Verdict
+from testbed.mptcp.reasons import ENDPOINT_VERDICTS
 from testbed.records import RECORD, RUNS, finished_runs, read_rows, write_atomically
 from testbed.results.csv_text import read_csv, to_csv
 from testbed.results.expected import closed_form
@@ -161,7 +161,7 @@ def summarise(
     total = len(frame)
     counts = Counter(frame["verdict"]) if total else Counter[str]()
     row: dict[str, Any] = {"cell": cell, **factors, "connections": total}
-    for verdict in Verdict:
+    for verdict in ENDPOINT_VERDICTS:
         row.update(_rate(verdict.value, counts[verdict.value], total))
     said = closed_form(settings)
     for name in ("fallback", "reset", "hang"):  # NaN where there is no closed form

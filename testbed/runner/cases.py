@@ -13,14 +13,14 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
 
-from testbed.mptcp.reasons import Verdict
+from testbed.mptcp.reasons import ENDPOINT_VERDICTS
 from testbed.runner.document import Document, Path_
 from testbed.terminal import shown
 
 EXPECT = "expect"
 ANY = "any"  # every profile that is not named
 DAMAGED = "damaged"  # beside a verdict: bytes may be wrong, a middlebox changes them
-_WORDS = [*(verdict.value for verdict in Verdict), DAMAGED]
+_WORDS = [*(verdict.value for verdict in ENDPOINT_VERDICTS), DAMAGED]
 
 
 @dataclass(frozen=True, slots=True)

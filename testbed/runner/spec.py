@@ -237,9 +237,7 @@ class Experiment(Cell):
     cases: dict[str, dict[str, Any]] = {}
     vary: dict[str, list[Any]] = {}
     repeats: Annotated[StrictInt, Field(ge=1, le=MOST_REPEATS)] = 1
-    blocks: Annotated[StrictInt, Field(ge=1, le=MOST_REPEATS)] = (
-        3  # runs of a lab that share a cell's connections
-    )
+    blocks: Annotated[StrictInt, Field(ge=1, le=MOST_REPEATS)] = 3  # lab runs that share the connections
     seed: Annotated[StrictInt, Field(ge=0)] = 1
     figures: Annotated[tuple[str, ...], BeforeValidator(_words)] = ()
     net: Literal["sim", "mininet"] | None = None

@@ -4,11 +4,13 @@ Judges from the wire alone what the endpoints say of themselves. Knows packets t
 vocabulary of verdicts and reasons from `mptcp/reasons.py`, and nothing else of the protocol.
 """
 
-from testbed.trace.connections import DRAFT_VERSION, Connection, Subflow, connections, to_json
+from testbed.trace.as_json import to_json
+from testbed.trace.connections import DRAFT_VERSION, Connection, connections, each_connection
 from testbed.trace.judge import Judgement
 from testbed.trace.ladder import ladder
 from testbed.trace.ladder_svg import ladder_svg
 from testbed.trace.packets import Capture, Packet, from_segments, read_capture
+from testbed.trace.subflows import Subflow
 
 __all__ = [
     "DRAFT_VERSION",
@@ -18,6 +20,7 @@ __all__ = [
     "Packet",
     "Subflow",
     "connections",
+    "each_connection",
     "from_segments",
     "ladder",
     "ladder_svg",

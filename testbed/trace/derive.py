@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,13 @@ class Hash:
         return int.from_bytes(self._digest(key)[-8:], "big")
 
     def _digest(self, key: int) -> bytes:
-        return hashlib.new(self.name, key.to_bytes(8, "big")).digest()
+        return _digest(self.name, key)
+
+
+@lru_cache(maxsize=256)
+def _digest(name: str, key: int) -> bytes:
+    """The same few are asked for again and again while one connection is read."""
+    return hashlib.new(name, key.to_bytes(8, "big")).digest()
 
 
 SHA1 = Hash("sha1")

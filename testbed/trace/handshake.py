@@ -9,15 +9,21 @@ Read first: RFC 8684 §3.1, draft-paasch-mptcp-syncookies-02 §3.1.1 and §3.1.3
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from testbed.mptcp.wire import ACK, RST, SYN, Dss, MpCapable, MpFastclose, MpJoinSyn, Segment
-from testbed.mptcp.wire.mptcp_options import FLAG_CHECKSUM, FLAG_EXTENSIBILITY, FLAG_HMAC
+from testbed.mptcp.wire import ACK, SYN, Dss, MpCapable, MpFastclose, MpJoinSyn
+from testbed.mptcp.wire.mptcp_options import (
+    FLAG_CHECKSUM,
+    FLAG_EXTENSIBILITY,
+    FLAG_HMAC,
+    MP_FASTCLOSE,
+    MP_JOIN,
+)
 from testbed.mptcp.wire.sequence import MASK32, dsn_diff
 from testbed.trace.derive import SHA1, SHA256, Hash
-from testbed.trace.flows import Flow
-from testbed.trace.packets import Packet
+from testbed.trace.flows import HANDSHAKE, Flow
+from testbed.trace.packets import HAS_CAPABLE, Packet
 
 TCP, V0, DRAFT, V1, AMBIGUOUS = "tcp", "v0", "draft", "v1", "ambiguous"
 
@@ -45,24 +51,18 @@ class Handshake:
         return self.initiator_key, self.listener_key
 
 
-def capable(segment: Segment) -> MpCapable | None:
-    return next((option for option in segment.options if isinstance(option, MpCapable)), None)
+def join_syn(packet: Packet) -> MpJoinSyn | None:
+    return packet.mptcp_option(MpJoinSyn, MP_JOIN)
 
 
-def dss(segment: Segment) -> Dss | None:
-    return next((option for option in segment.options if isinstance(option, Dss)), None)
-
-
-def join_syn(segment: Segment) -> MpJoinSyn | None:
-    return next((option for option in segment.options if isinstance(option, MpJoinSyn)), None)
-
-
-def fastclose(segment: Segment, flow: Flow, keys: tuple[int | None, int | None]) -> bool:
+def fastclose(packet: Packet, flow: Flow, keys: tuple[int | None, int | None]) -> bool:
     """An MP_FASTCLOSE that counts: one with another key than the receiver's has no effect (RFC 8684 §3.5)."""
-    receiver = keys[1 if flow.upward(segment) else 0]
+    if not packet.mptcp >> MP_FASTCLOSE & 1:
+        return False
+    receiver = keys[1 if flow.upward(packet) else 0]
     return any(
         isinstance(option, MpFastclose) and receiver in (None, option.receiver_key)
-        for option in segment.options
+        for option in packet.options
     )
 
 
@@ -74,11 +74,12 @@ def usable(option: MpCapable | None) -> bool:
 def read_handshake(flow: Flow) -> Handshake:
     found = Handshake()
     for packet in flow.packets:
-        segment, option = packet.segment, capable(packet.segment)
-        up = flow.upward(segment)
-        kind = segment.flags & (SYN | ACK | RST)
+        kind = packet.flags & HANDSHAKE
+        if not packet.mptcp & HAS_CAPABLE and not kind & SYN:
+            continue
+        option, up = packet.capable, flow.upward(packet)
         if kind == SYN:
-            _syn(found, option)
+            _syn(found, packet, option)
         elif kind == SYN | ACK and not up:
             _answer(found, packet, option)
         elif option is not None and up and option.sender_key is not None and option.receiver_key is not None:
@@ -97,9 +98,10 @@ def read_handshake(flow: Flow) -> Handshake:
     return found
 
 
-def _syn(found: Handshake, option: MpCapable | None) -> None:
+def _syn(found: Handshake, packet: Packet, option: MpCapable | None) -> None:
     if option is None:
-        found.plain_syn = True
+        if packet.complete:
+            found.plain_syn = True
         return
     if option.version not in found.offered:
         found.offered.append(option.version)
@@ -120,15 +122,14 @@ def _answer(found: Handshake, packet: Packet, option: MpCapable | None) -> None:
         found.listener_key = option.sender_key
 
 
-def profile_of(handshake: Handshake, flows: Iterable[Flow], draft_version: int) -> str:
-    """`flows`: the first subflow, then those that joined it."""
-    subflows = list(flows)
+def profile_of(handshake: Handshake, flows: Sequence[Flow], draft_version: int) -> str:
+    """`flows`: the first subflow, then those that joined it. `ambiguous` where the capture does not tell."""
     if handshake.version is None:
-        signals = any(dss(packet.segment) or join_syn(packet.segment) for packet in subflows[0].packets)
-        return AMBIGUOUS if signals else TCP
+        plain = handshake.plain_syn and not any(packet.mptcp for packet in flows[0].packets)
+        return TCP if plain else AMBIGUOUS
     if handshake.version == 0:
         return V0
-    hash_ = spoken_hash(handshake, subflows)
+    hash_ = spoken_hash(handshake, flows)
     if handshake.version == draft_version:
         if hash_ is SHA256:
             return V1 if handshake.version == 1 else AMBIGUOUS
@@ -142,40 +143,42 @@ def hash_of(profile: str) -> Hash | None:
     return {V0: SHA1, DRAFT: SHA1, V1: SHA256}.get(profile)
 
 
-def spoken_hash(handshake: Handshake, flows: list[Flow]) -> Hash | None:
+def spoken_hash(handshake: Handshake, flows: Sequence[Flow]) -> Hash | None:
     """The hash from which tokens and data sequence numbers come, if any packet tells."""
-    for hash_ in (SHA1, SHA256):
-        tokens = {hash_.token(key) for key in handshake.keys if key is not None}
-        for flow in flows[1:]:
-            if any(join.token in tokens for join in _joins(flow)):
-                return hash_
-    if not flows:
+    known = [key for key in handshake.keys if key is not None]
+    if not known:
         return None
-    for packet in flows[0].packets:
-        option = dss(packet.segment)
+    joined = {join.token for flow in flows[1:] for join in joins(flow)}
+    for hash_ in (SHA1, SHA256):
+        if any(hash_.token(key) in joined for key in known):
+            return hash_
+    idsns = [[None if key is None else hash_.idsn(key) for key in handshake.keys] for hash_ in (SHA1, SHA256)]
+    first = flows[0]
+    for packet in first.packets:
+        option = packet.dss
         if option is None:
             continue
-        up = flows[0].upward(packet.segment)
-        own, peer = handshake.keys if up else handshake.keys[::-1]
-        for hash_ in (SHA1, SHA256):
-            if own is not None and _starts_there(option, hash_.idsn(own), packet.segment):
+        side = 0 if first.upward(packet) else 1
+        for hash_, each in zip((SHA1, SHA256), idsns, strict=True):
+            own, peer = each[side], each[1 - side]
+            if own is not None and _starts_there(option, own, packet):
                 return hash_
-            if peer is not None and _acks_there(option, hash_.idsn(peer)):
+            if peer is not None and _acks_there(option, peer):
                 return hash_
     return None
 
 
-def _joins(flow: Flow) -> list[MpJoinSyn]:
-    return [join for packet in flow.packets if (join := join_syn(packet.segment)) is not None]
+def joins(flow: Flow) -> list[MpJoinSyn]:
+    return [join for packet in flow.packets if (join := join_syn(packet)) is not None]
 
 
-def _starts_there(option: Dss, idsn: int, segment: Segment) -> bool:
+def _starts_there(option: Dss, idsn: int, packet: Packet) -> bool:
     """Whether the mapping fits this IDSN: the first subflow's first byte has SSN 1 and IDSN + 1."""
     if option.dsn is None or not option.length:
         return False
     if option.dsn_8:
         return 0 < dsn_diff(option.dsn, idsn) < _NEAR
-    return bool(segment.payload) and (option.dsn - option.ssn - idsn) & MASK32 == 0
+    return bool(packet.length) and (option.dsn - option.ssn - idsn) & MASK32 == 0
 
 
 def _acks_there(option: Dss, idsn: int) -> bool:

@@ -5,6 +5,14 @@ Decides per end, from what it sent and from what reached it. A packet marked as 
 received; in a foreign capture, which marks none, all that was captured counts as received.
 Must not know what the endpoints say of themselves: this judgement is held against theirs.
 
+Absence in a capture is not absence on the wire. What a packet shows is certain; what no packet shows is not,
+and the verdict is then `unknown`. Evidence.py says what a capture shows and what it missed. So:
+- An end speaks MPTCP when a packet of its own, or an acknowledgement of its data, shows that it does.
+- An end fell back when a packet whose options were all captured shows plain TCP where MPTCP requires an
+  option, unless that end speaks MPTCP later or the capture lacks packets before it.
+- Nothing is a hang but silence in a capture of both directions: SYNs repeated without an answer, or a reset
+  after a long silence of the other end.
+
 What cannot be seen, and what is said then:
 - Whether a listener keeps state. A listener that was told the keys and answers data without DATA_ACKs
   forgot them: after a third ACK that never arrived that is `cookie_without_key`, unless it repeated its
@@ -20,19 +28,26 @@ Read first: RFC 8684 §3.1, §3.7; draft-paasch-mptcp-syncookies-02 §2; RFC 498
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import NamedTuple
 
-from testbed.mptcp.reasons import CONSEQUENCES, Reason, Verdict
-from testbed.mptcp.wire import ACK, FIN, RST, SYN, Dss, MpFail, Segment
-from testbed.mptcp.wire.mptcp_options import FLAG_CHECKSUM
-from testbed.trace.closing import Finish
-from testbed.trace.data import mappings, relative_data_ack
-from testbed.trace.flows import Flow
-from testbed.trace.handshake import Handshake, capable, dss, fastclose, usable
+from testbed.mptcp.reasons import CONSEQUENCES, RESET_REASONS, Reason, Verdict
+from testbed.mptcp.wire import ACK, FIN, RST, SYN, Dss, MpTcpRst
+from testbed.mptcp.wire.mptcp_options import FLAG_CHECKSUM, MP_FAIL, MP_TCPRST
+from testbed.trace.closing import FASTCLOSE, OPEN, RESET, Closing, Finish, LastWords
+from testbed.trace.data import mapped, mappings, relative_data_ack
+from testbed.trace.evidence import plain_acks
+from testbed.trace.flows import HANDSHAKE, SYN_ACK, Flow, Step
+from testbed.trace.handshake import Handshake, fastclose, usable
 from testbed.trace.packets import Packet
 
 _SILENCE = 10_000_000_000  # ns without a packet of the other end after which a reset means "gave up"
 _LAST_ATTEMPT = 15  # transmissions of one segment after which common stacks give up (Linux's tcp_retries2)
+_SYNS = 6  # transmissions of a SYN after which common stacks give up (Linux's tcp_syn_retries, and one)
+_SHORT = 64  # packets; their order is kept, not made again for every question
+_PLAIN = 3  # acknowledgements without a DATA_ACK that are certain even where the capture lacks packets
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +60,18 @@ class Judgement:
     cause: Packet | None = field(default=None, compare=False, repr=False)
 
 
-@dataclass(slots=True)
-class _Seen:
+UNKNOWN = Judgement(Verdict.UNKNOWN, Reason.NOT_CAPTURED)
+
+
+class _Seen(NamedTuple):
     """One packet as an end met it."""
 
     time: int
     sent: bool
-    segment: Segment
-    packet: Packet
+    step: Step
 
     def settles(self, verdict: Verdict, reason: Reason) -> Judgement:
-        return Judgement(verdict, reason, self.time, self.packet)
+        return Judgement(verdict, reason, self.time, self.step.packet)
 
 
 class _Heard:
@@ -67,56 +83,122 @@ class _Heard:
 
 
 class End:
-    """One end of a flow. `side` 0 is the initiator, 1 the listener. `idsns` as far as they are known."""
+    """One end of a flow. `side` 0 is the initiator, 1 the listener. `idsns` as far as they are known.
+
+    `shown`: whether the capture shows that this end has spoken MPTCP; `until`: time of its last packet.
+    """
 
     def __init__(
-        self, flow: Flow, side: int, handshake: Handshake, idsns: tuple[int | None, int | None]
+        self,
+        flow: Flow,
+        side: int,
+        handshake: Handshake,
+        idsns: tuple[int | None, int | None],
+        *,
+        shown: bool = False,
+        until: int = 0,
     ) -> None:
         self.flow, self.side, self.handshake, self.idsns = flow, side, handshake, idsns
+        self.shown, self.until = shown, until
         self.fell_back = False  # set by `judge`; a connection that fell back may still end otherwise
-        self.seen = sorted(
-            (
-                _Seen(packet.time if sent else packet.arrived, sent, packet.segment, packet)
-                for packet in flow.packets
-                for sent in (flow.upward(packet.segment) == (side == 0),)
-                if sent or packet.dropped is None
-            ),
-            key=lambda each: each.time,
-        )
-        self.mapped = [
-            (mapping.ssn, mapping.ssn + mapping.length)
-            for mapping in mappings(flow, 1 - side, idsns[1 - side])
-        ]
+        self.mapped = mapped(mappings(flow, 1 - side, idsns[1 - side]))
+        self._late = self._overtaken()
+        self._third = self._find_third()
 
-    def judge(self, *, survives: bool = False) -> Judgement | None:
-        """None when this end never had a connection. `survives`: the connection outlived this subflow."""
-        if self.side == 1 and self.flow.seen_open and self._third_packet() is None:
-            return self._cookie_refused()
+    def _overtaken(self) -> list[_Seen] | None:
+        """The packets in the order in which this end met them; None for a long flow in capture order."""
+        packets = self.flow.packets
+        if len(packets) > _SHORT and all(packet.arrived == packet.time for packet in packets):
+            return None
+        return sorted(self._as_captured(), key=lambda each: each.time)
+
+    def _as_captured(self) -> Iterator[_Seen]:
+        for step in self.flow.steps():
+            packet = step.packet
+            if step.up != self.side:
+                yield _Seen(packet.time, True, step)
+            elif packet.dropped is None:
+                yield _Seen(packet.arrived, False, step)
+
+    def seen(self) -> Iterator[_Seen]:
+        """What it sent and what reached it, in the order of time."""
+        return self._as_captured() if self._late is None else iter(self._late)
+
+    def judge(self, closing: Closing) -> Judgement | None:
+        """None when this end never had a connection."""
+        if self.side == 1 and self.flow.seen_open and self._third is None and not self._connected():
+            return self._never_connected()
         asked = bool(self.handshake.offered) or self.handshake.version is not None
         fallen = self._fallback() if asked else None
-        self.fell_back = fallen is not None
-        ended = None if survives else self._ended()
+        self.fell_back = fallen is not None and fallen.verdict is Verdict.FALLBACK
+        ended = self._ended(closing)
         if ended is not None:
             return ended
-        if not asked:
-            told = self.side == 1 and self.flow.seen_open
-            return Judgement(Verdict.TCP, Reason.NO_CAPABLE_IN_SYN if told else Reason.NONE)
-        if fallen is None:
+        if fallen is not None:
+            if fallen.reason is Reason.NO_CAPABLE_IN_SYN:
+                return replace(fallen, verdict=Verdict.TCP)  # it was asked for no more than that
+            return fallen
+        if self.shown or (asked and self._has_keys()):
             return Judgement(Verdict.MPTCP)
-        if fallen.reason is Reason.NO_CAPABLE_IN_SYN:
-            return replace(fallen, verdict=Verdict.TCP)  # it was asked for no more than that
-        return fallen
+        if self.handshake.plain_syn and not asked:
+            return Judgement(Verdict.TCP, Reason.NO_CAPABLE_IN_SYN if self.side == 1 else Reason.NONE)
+        return UNKNOWN
+
+    def _has_keys(self) -> bool:
+        """A listener that was sent both keys in the packet that completes the handshake."""
+        return self.side == 1 and self._third is not None and self._third.step.packet.capable is not None
+
+    # -- never a connection ---------------------------------------------------------------------------
+
+    def _connected(self) -> bool:
+        """Whether a listener sends what only an end with a connection sends."""
+        return bool(self.flow.from_end(1, ACK))
+
+    def _never_connected(self) -> Judgement | None:
+        """None only where packets show it: a refusal, or that nothing reached this end."""
+        answered = False
+        for each in self.seen():
+            packet = each.step.packet
+            if each.sent and packet.flags & RST:
+                if (
+                    answered and not packet.flags & ACK
+                ):  # the form of an answer to an ACK (RFC 9293 §3.10.7.1)
+                    return each.settles(Verdict.RESET, Reason.COOKIE_INVALID)
+                return None if not answered else UNKNOWN
+            answered = answered or (each.sent and bool(packet.flags & SYN))
+        later = self.flow.from_end(0, ACK)
+        lost = bool(later) and all(packet.dropped is not None for packet in later)
+        reset = bool(self.flow.from_end(0, RST, RST))
+        return None if lost or reset or _gave_up_connecting(self.flow, self.until) else UNKNOWN
 
     # -- fallback -------------------------------------------------------------------------------------
 
     def _fallback(self) -> Judgement | None:
-        """The first thing that made this end fall back, unless it went on speaking MPTCP nevertheless."""
-        found = self._handshake_fallback() or (
-            self._initiator_data() if self.side == 0 else self._listener_data()
-        )
+        """The first thing that made this end fall back, unless it went on speaking MPTCP nevertheless.
+
+        Verdict.UNKNOWN where that rests on an option that the capture may have missed.
+        """
+        found = self._handshake_fallback() or (self._signals() if self.side == 0 else self._listener_data())
         if found is None or found.since is None or self._speaks_after(found.since):
             return None
-        return found
+        return UNKNOWN if self._doubtful(found.reason) else found
+
+    def _doubtful(self, reason: Reason) -> bool:
+        """Whether the absence of an option is the only evidence, and the capture may lack the packet."""
+        if reason in (Reason.NO_DATA_ACK, Reason.NO_MAPPING):
+            speaker = 1 - self.side  # the end that did not send it
+        elif self.side == 1 and reason in (
+            Reason.NONE,
+            Reason.THIRD_ACK_WITHOUT_CAPABLE,
+            Reason.COOKIE_WITHOUT_KEY,
+        ):
+            speaker = 1
+        else:
+            return False
+        enough = _PLAIN if self.flow.missed(0) or self.flow.missed(1) else 1
+        if speaker == self.side and not self.flow.from_end(1, ACK):
+            return self.flow.missed(0) or self._third is None or self._third.step.packet.length == 0
+        return next(islice(plain_acks(self.flow, speaker), enough - 1, None), None) is None
 
     def _handshake_fallback(self) -> Judgement | None:
         if not self.flow.seen_open:
@@ -126,12 +208,16 @@ class End:
     def _initiator_handshake(self) -> Judgement | None:
         """What the SYN/ACK says to it (RFC 8684 §3.1)."""
         plain = False
-        for seen in self.seen:
-            segment = seen.segment
-            option = capable(segment)
-            if seen.sent and segment.flags & SYN:
-                plain = option is None
-            elif not seen.sent and segment.flags & (SYN | ACK | RST) == SYN | ACK:
+        for seen in self.seen():
+            packet = seen.step.packet
+            if not packet.flags & SYN:
+                continue
+            option = packet.capable
+            if seen.sent:
+                plain = option is None and packet.complete
+            elif packet.flags & HANDSHAKE == SYN_ACK:
+                if option is None and not packet.complete:
+                    return None
                 if option is None or not usable(option) or option.sender_key is None:
                     reason = Reason.SYN_RETRIES_EXHAUSTED if plain else Reason.NO_CAPABLE_IN_SYNACK
                     return seen.settles(Verdict.FALLBACK, reason)
@@ -145,53 +231,60 @@ class End:
         return None
 
     def _takes_up(self, since: int) -> bool:
-        """Whether the initiator sends an MPTCP option after the SYN/ACK."""
-        later = [each for each in self.seen if each.sent and each.time >= since]
-        return not later or any(capable(each.segment) or dss(each.segment) for each in later)
+        """Whether the initiator sends an MPTCP option after the SYN/ACK, or may have done so."""
+        sent = False
+        for each in self.seen():
+            if each.sent and each.time >= since:
+                sent = True
+                packet = each.step.packet
+                if packet.capable or packet.dss or not packet.complete:
+                    return True
+        return not sent
 
     def _asked_for_checksum(self) -> bool:
-        syns = [capable(each.segment) for each in self.seen if each.sent and each.segment.flags & SYN]
+        syns = [packet.capable for packet in self.flow.from_end(0, SYN, SYN)]
         return any(option is not None and option.flags & FLAG_CHECKSUM for option in syns)
 
     def _listener_handshake(self) -> Judgement | None:
         """What the SYN and the third packet say to it (RFC 8684 §3.1)."""
-        third = self._third_packet()
+        third = self._third
         if third is None:
             return None
         # A stateless listener may have answered several SYNs; the one taken up is the one acknowledged.
-        answers = [each for each in self.seen if each.sent and each.segment.flags & SYN]
-        taken = [each for each in answers if each.segment.seq == self.flow.isn[1] and each.time <= third.time]
-        if taken and capable(taken[-1].segment) is None:
-            return taken[-1].settles(Verdict.FALLBACK, Reason.NO_CAPABLE_IN_SYN)
-        option = capable(third.segment)
+        taken = [
+            packet
+            for packet in self.flow.from_end(1, SYN, SYN)
+            if packet.seq == self.flow.isn[1] and packet.time <= third.time
+        ]
+        if taken and taken[-1].capable is None and taken[-1].complete:
+            return Judgement(Verdict.FALLBACK, Reason.NO_CAPABLE_IN_SYN, taken[-1].time, taken[-1])
+        packet = third.step.packet
+        option = packet.capable
         if option is None:
-            if dss(third.segment) is not None:
+            if packet.dss is not None or not packet.complete:
                 return None  # data overtook the third ACK, or outlived it: what follows will tell
             return third.settles(Verdict.FALLBACK, self._without_capable())
-        if option.receiver_key not in self.handshake.listener_keys:
+        if taken and taken[-1].capable and option.receiver_key not in self.handshake.listener_keys:
             return third.settles(Verdict.FALLBACK, Reason.COOKIE_KEY_MISMATCH)
         if not usable(option) or option.version != self.handshake.version:
             return third.settles(Verdict.FALLBACK, Reason.THIRD_ACK_WITHOUT_CAPABLE)
         return None
 
-    def _third_packet(self) -> _Seen | None:
+    def _find_third(self) -> _Seen | None:
         """The first packet that arrives in order and acknowledges the SYN/ACK: the one a cookie accepts."""
-        for each in self.seen:
-            segment = each.segment
-            if each.sent or segment.flags & (SYN | ACK | RST) != ACK:
+        first = 1 + self.flow.fast_open[0]
+        for each in self.seen():
+            if each.sent or each.step.packet.flags & HANDSHAKE != ACK:
                 continue
-            if self.flow.acked(segment) >= 1 and self.flow.offset(segment) == 1 + self.flow.fast_open[0]:
+            if each.step.acked >= 1 and each.step.start == first:
                 return each
         return None
 
     def _without_capable(self) -> Reason:
         """Why the first packet to arrive has no key: see the head of this file."""
         lost = any(
-            packet.dropped is not None
-            and self.flow.upward(packet.segment)
-            and not packet.segment.flags & SYN
-            and capable(packet.segment) is not None
-            for packet in self.flow.packets
+            packet.dropped is not None and up and not packet.flags & SYN and packet.capable is not None
+            for packet, up in zip(self.flow.packets, self.flow.ups, strict=True)
         )
         if self.flow.fast_open[0]:
             return Reason.THIRD_ACK_WITHOUT_CAPABLE  # who takes data from a SYN keeps state
@@ -204,49 +297,45 @@ class End:
 
     def _third_ack_captured(self) -> bool:
         return any(
-            self.flow.upward(packet.segment)
-            and packet.segment.flags & (SYN | ACK | RST | FIN) == ACK
-            and not packet.segment.payload
-            and self.flow.offset(packet.segment) == 1
-            and self.flow.acked(packet.segment) == 1
-            for packet in self.flow.packets
+            step.up
+            and step.packet.flags & (HANDSHAKE | FIN) == ACK
+            and not step.packet.length
+            and step.start == 1
+            and step.acked == 1
+            for step in self.flow.steps()
         )
 
     def _repeated_answer(self) -> bool:
         """A SYN/ACK more than there were SYNs: only a listener that keeps state repeats one."""
-        syns = sum(1 for each in self.seen if not each.sent and each.segment.flags & SYN)
-        answers = sum(1 for each in self.seen if each.sent and each.segment.flags & SYN)
-        return answers > syns
+        syns = sum(packet.dropped is None for packet in self.flow.from_end(0, SYN, SYN))
+        return len(self.flow.from_end(1, SYN, SYN)) > syns
 
     # -- data -----------------------------------------------------------------------------------------
-
-    def _initiator_data(self) -> Judgement | None:
-        return self._signals()
 
     def _listener_data(self) -> Judgement | None:
         """The first acknowledgement of data without a DATA_ACK betrays a listener that fell back."""
         signal = self._signals()
-        for each in self.seen:
+        first, has_data = 1 + self.flow.fast_open[0], False
+        for each in self.seen():
             if signal is not None and signal.since is not None and each.time > signal.since:
                 break
-            segment = each.segment
-            if not each.sent or segment.flags & (SYN | ACK | RST) != ACK:
+            packet = each.step.packet
+            if not each.sent:
+                has_data = has_data or packet.length > 0
                 continue
-            option = dss(segment)
-            if option is not None and option.data_ack is not None:
-                break  # it speaks MPTCP
-            if self.flow.acked(segment) > 1 + self.flow.fast_open[0] and self._has_data(before=each.time):
+            if packet.flags & HANDSHAKE != ACK:
+                continue
+            if not packet.complete or (packet.dss is not None and packet.dss.data_ack is not None):
+                break  # it speaks MPTCP, or may do so
+            if each.step.acked > first and has_data:
                 return each.settles(Verdict.FALLBACK, self._listener_reason())
         return signal
 
     def _listener_reason(self) -> Reason:
-        third = self._third_packet()
-        if third is not None and capable(third.segment) is None:
+        third = self._third
+        if third is not None and third.step.packet.capable is None and third.step.packet.complete:
             return self._without_capable()
         return Reason.NONE
-
-    def _has_data(self, before: int) -> bool:
-        return any(each.segment.payload and not each.sent and each.time <= before for each in self.seen)
 
     def _signals(self) -> Judgement | None:
         """What arrives, in the order in which an end looks at it (RFC 8684 §3.7).
@@ -257,45 +346,50 @@ class End:
         sent_up_to = 1 + self.flow.fast_open[self.side]
         heard = _Heard(sent_up_to)
         finish = Finish()
-        for each in self.seen:
-            segment = each.segment
-            finish.observe(self.flow, segment)
-            if failed and segment.flags & FIN and not finish.data:
+        for each in self.seen():
+            step = each.step
+            packet, _, start, _ = step
+            flags = packet.flags
+            finish.observe(self.flow, step)
+            if failed and flags & FIN and not finish.data:
                 return each.settles(Verdict.FALLBACK, Reason.CHECKSUM_FAILED)
             if each.sent:
-                failed = failed or any(isinstance(option, MpFail) for option in segment.options)
-                if not segment.flags & SYN:
-                    length = len(segment.payload) + bool(segment.flags & FIN)
-                    sent_up_to = max(sent_up_to, self.flow.offset(segment) + length)
+                failed = failed or bool(packet.mptcp >> MP_FAIL & 1)
+                if not flags & SYN:
+                    sent_up_to = max(sent_up_to, start + packet.length + (flags & FIN != 0))
                 continue
-            if segment.flags & (SYN | RST) or not segment.flags & ACK:
+            if flags & (SYN | RST) or not flags & ACK:
                 continue
             if failed:
                 heard.confirmed = heard.acknowledged = False
-            reason = self._signal(segment, heard, sent_up_to)
+            reason = self._signal(step, heard, sent_up_to)
             if failed and reason not in (None, Reason.MP_FAIL_RECEIVED):
                 return each.settles(Verdict.FALLBACK, Reason.CHECKSUM_FAILED)
             if reason is not None and not failed:
                 return each.settles(Verdict.FALLBACK, reason)
         return None
 
-    def _signal(self, segment: Segment, heard: _Heard, sent_up_to: int) -> Reason | None:
-        acked = min(self.flow.acked(segment), sent_up_to)
-        if any(isinstance(option, MpFail) for option in segment.options):
+    def _signal(self, step: Step, heard: _Heard, sent_up_to: int) -> Reason | None:
+        packet = step.packet
+        acked = min(step.acked, sent_up_to)
+        if packet.mptcp >> MP_FAIL & 1:
             heard.acked = max(heard.acked, acked)
             return Reason.MP_FAIL_RECEIVED
-        option = dss(segment)
+        option = packet.dss
         if option is not None and option.dsn is not None and option.length == 0:
             return Reason.INFINITE_MAPPING_RECEIVED
+        if not packet.complete:
+            heard.confirmed = heard.acknowledged = True  # what it carried is unknown: nothing is absent now
         if option is not None and option.data_ack is not None:
             heard.confirmed = True
             heard.acknowledged = heard.acknowledged or acked > heard.first or self._acknowledges(option)
-        elif acked > heard.acked and not heard.acknowledged and capable(segment) is None:
+        elif acked > heard.acked and not heard.acknowledged and packet.capable is None:
             return Reason.NO_DATA_ACK
         heard.data_fin = heard.data_fin or (option is not None and option.data_fin)
-        unmapped = segment.payload and not self._is_mapped(segment)
-        if (unmapped or (segment.flags & FIN and not heard.data_fin)) and not heard.confirmed:
-            return Reason.NO_MAPPING
+        if not heard.confirmed:
+            unmapped = packet.length and not self._is_mapped(step)
+            if unmapped or (packet.flags & FIN and not heard.data_fin):
+                return Reason.NO_MAPPING
         heard.acked = max(heard.acked, acked)
         return None
 
@@ -306,95 +400,145 @@ class End:
             return True
         return relative_data_ack(option.data_ack, option.data_ack_8, idsn) > 1
 
-    def _is_mapped(self, segment: Segment) -> bool:
-        start = self.flow.ssn(segment)
-        first = capable(segment)
+    def _is_mapped(self, step: Step) -> bool:
+        first = step.packet.capable
         if first is not None and first.data_length is not None:
             return True
-        return any(left <= start < right for left, right in self.mapped)
+        # Data accepted with a Fast Open SYN lies outside of the subflow's numbers (RFC 8684 Appendix B.2).
+        return step.start - self.flow.fast_open[0 if step.up else 1] in self.mapped
 
     def _speaks_after(self, since: int) -> bool:
         """Whether this end sends a DATA_ACK, after that time, that acknowledges more than all before it.
 
         What was on its way when it fell back does not, nor does the answer to a packet without a mapping.
         """
-        peer_idsn = self.idsns[1 - self.side]
-        if peer_idsn is None:
-            return False
+        idsn = self.idsns[1 - self.side]
+        base = self._first_mapping() if idsn is None else idsn
         highest = 1
-        for each in self.seen:
-            option = dss(each.segment) if each.sent else None
+        for each in self.seen():
+            option = each.step.packet.dss if each.sent else None
             if option is None or option.data_ack is None or (option.dsn is not None and not option.length):
                 continue
-            number = relative_data_ack(option.data_ack, option.data_ack_8, peer_idsn)
+            if base is None:  # what its numbers count from is not known
+                base = option.data_ack - 1
+            number = relative_data_ack(option.data_ack, option.data_ack_8, base)
             if number > highest and each.time > since:
                 return True
             highest = max(highest, number)
         return False
 
+    def _first_mapping(self) -> int | None:
+        """One less than the first data sequence number that the other end sent, as if it were its IDSN."""
+        for each in self.seen():
+            option = None if each.sent else each.step.packet.dss
+            if option is not None and option.dsn is not None and option.length:
+                return option.dsn - 1
+        return None
+
     # -- ends -----------------------------------------------------------------------------------------
 
-    def _ended(self) -> Judgement | None:
+    def _ended(self, closing: Closing) -> Judgement | None:
         """A reset or a silence, unless the connection was finished before it."""
+        if closing.by == OPEN:
+            return self._unanswered()
+        if closing.by not in (RESET, FASTCLOSE) or closing.flow is None:
+            return None
+        if closing.flow is not self.flow:
+            last = End(closing.flow, self.side, self.handshake, self.idsns, until=self.until)
+            return last._reset_on()
+        return self._reset_on()
+
+    def _reset_on(self) -> Judgement | None:
+        """What a reset or fast close of this flow was to this end."""
+        words = LastWords(self.flow)
         finish = Finish()
-        answered = False  # the SYN, by this end or by the other
-        progress = self.seen[0].time if self.seen else 0
-        for each in self.seen:
-            segment = each.segment
-            fast = fastclose(segment, self.flow, self.handshake.keys)
-            if fast or segment.flags & RST:
+        progress: int | None = None
+        spoke = False
+        for each in self.seen():
+            packet = each.step.packet
+            fast = fastclose(packet, self.flow, self.handshake.keys)
+            if fast or packet.flags & RST:
+                if not fast and not words.ends_flow(packet):
+                    continue
                 if finish.complete(self.flow):
                     return None
                 if fast and not each.sent:
                     return each.settles(Verdict.RESET, Reason.FASTCLOSE_RECEIVED)
-                return self._reset(each, progress)
-            finish.observe(self.flow, segment)
-            if not each.sent:
+                return self._reset(each, progress, spoke)
+            finish.observe(self.flow, each.step)
+            if each.sent:
+                spoke = True
+            else:
                 progress = each.time
-            answered = answered or segment.flags & (SYN | ACK) == SYN | ACK
-        return self._unanswered() if not answered else None
+        return None
 
-    def _reset(self, last: _Seen, progress: int) -> Judgement:
+    def _reset(self, last: _Seen, progress: int | None, spoke: bool) -> Judgement:
+        """`progress`: when the other end was heard last; `spoke`: this end sent something before."""
+        said = last.step.packet.mptcp_option(MpTcpRst, MP_TCPRST)
+        if said is not None and said.reason < len(RESET_REASONS):
+            return last.settles(Verdict.RESET, RESET_REASONS[said.reason])
         if not last.sent:
             return last.settles(Verdict.RESET, Reason.RST_RECEIVED)
-        if last.time - progress > _SILENCE:
+        if progress is not None and last.time - progress > _SILENCE:
             timed_out = self._data_timed_out()
             return last.settles(Verdict.HANG, Reason.DATA_TIMED_OUT if timed_out else Reason.NO_PROGRESS)
-        return last.settles(Verdict.RESET, Reason.ABORTED)
-
-    def _cookie_refused(self) -> Judgement | None:
-        """A listener without a connection that resets what came after its SYN/ACK: no cookie fitted."""
-        answered = False
-        for each in self.seen:
-            if each.sent and each.segment.flags & RST and answered:
-                return each.settles(Verdict.RESET, Reason.COOKIE_INVALID)
-            answered = answered or (each.sent and bool(each.segment.flags & SYN))
-        return None
+        return last.settles(Verdict.RESET, Reason.ABORTED if spoke else Reason.NONE)
 
     def _data_timed_out(self) -> bool:
         """Whether some data was sent over and over until the end."""
-        sent = Counter(
-            self.flow.offset(each.segment) for each in self.seen if each.sent and each.segment.payload
-        )
+        sent = Counter(each.step.start for each in self.seen() if each.sent and each.step.packet.length)
         return bool(sent) and max(sent.values()) >= _LAST_ATTEMPT
 
     def _unanswered(self) -> Judgement | None:
+        """An initiator of which nothing but SYNs was seen, and no answer."""
         if self.side == 1 or not self.flow.seen_open:
             return None
-        return self.seen[-1].settles(Verdict.HANG, Reason.CONNECT_TIMED_OUT)
+        last: _Seen | None = None
+        for each in self.seen():
+            flags = each.step.packet.flags
+            if not flags & SYN or (not each.sent and flags & ACK):
+                return None
+            last = each
+        if last is None:
+            return None
+        if _gave_up_connecting(self.flow, self.until):
+            return last.settles(Verdict.HANG, Reason.CONNECT_TIMED_OUT)
+        return UNKNOWN
+
+
+def _gave_up_connecting(flow: Flow, until: int) -> bool:
+    """Whether the initiator repeated its SYN without an answer for so long that it gave up.
+
+    Either the capture goes on well past the time of the next SYN, or it was sent as often as common stacks
+    do, or the wire dropped all of several.
+    """
+    if any(packet.dropped is None for packet in flow.from_end(1, SYN_ACK)):
+        return False
+    syns = flow.from_end(0, SYN)
+    if len(syns) < 2 or flow.from_end(0, ACK):
+        return False
+    gap = syns[-1].time - syns[-2].time
+    if len(syns) >= _SYNS or until - syns[-1].time > 5 * gap // 2:
+        return True
+    return len(syns) > 2 and all(packet.dropped is not None for packet in syns)
 
 
 def both(client: Judgement | None, server: Judgement | None) -> Judgement:
     """One verdict for the connection: `fallback` if either end fell back, else what the client met with.
 
-    The reason is the cause, as far as one of the ends tells it.
+    Unknown where one end is, unless the other shows how it went. The reason is the cause, as far as one of
+    the ends tells it.
     """
     if client is None:
-        return server or Judgement(Verdict.HANG, Reason.NO_PROGRESS)
-    if server is None:
-        return client
+        return server or UNKNOWN
+    if server is None:  # what it would have made of the next packet is not known
+        return UNKNOWN if client.verdict is Verdict.MPTCP else client
     first, other = client, server
     if server.verdict is Verdict.FALLBACK is not client.verdict:
         first, other = server, client
+    elif client.verdict is Verdict.UNKNOWN:
+        return server if server.verdict in (Verdict.RESET, Verdict.TCP) else UNKNOWN
+    elif client.verdict is Verdict.MPTCP and server.verdict is Verdict.UNKNOWN:
+        return UNKNOWN
     same = first.verdict is other.verdict
     return other if same and first.reason in CONSEQUENCES and other.reason is not Reason.NONE else first

@@ -51,6 +51,7 @@ _COLOURS = {
     "reset": ("#c1121f", "#ff7b72"),
     "hang": ("#7b2d8e", "#dca0ee"),
     "tcp": ("#626a73", "#9aa4ae"),
+    "unknown": ("#626a73", "#9aa4ae"),
 }
 SUBFLOW_COLOURS = 6
 _MONO = "ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono','Liberation Mono',monospace"

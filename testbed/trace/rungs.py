@@ -14,13 +14,14 @@ from ipaddress import ip_address
 from testbed.errors import UserError
 from testbed.mptcp.reasons import Reason, Verdict
 from testbed.mptcp.wire import Segment
-from testbed.trace.closing import OPEN
+from testbed.trace.closing import OPEN, in_order
 from testbed.trace.connections import Connection, connections
-from testbed.trace.flows import Address, Flow
+from testbed.trace.flows import Flow, Step
 from testbed.trace.judge import Judgement
-from testbed.trace.packets import Capture, Packet, from_segments
-from testbed.trace.wording import Zeros, flag_names, number_words, option_words
+from testbed.trace.packets import Address, Capture, Packet, from_segments
+from testbed.trace.wording import Zeros, flag_letters, flag_names, number_words, option_words
 
+_ESTABLISHED = {True: "", False: ", refused", None: ", no answer captured"}
 _CAUSE = 60  # characters kept of what a capture says of a drop
 
 Source = (
@@ -151,7 +152,7 @@ def _ladder(connection: Connection, number: int, most: int | None) -> Ladder:
     client, server = connection.ends
     fates = (_fate("client", client), _fate("server", server))
     up, down = connection.bytes
-    closed = "still open" if connection.closed_by == OPEN else f"closed by {connection.closed_by}"
+    closed = "no end captured" if connection.closed_by == OPEN else f"closed by {connection.closed_by}"
     count = len(connection.subflows)
     return Ladder(
         title=f"connection {number}: {connection.profile}, {count} subflow{'s' if count != 1 else ''}",
@@ -164,8 +165,15 @@ def _ladder(connection: Connection, number: int, most: int | None) -> Ladder:
         verdict=connection.verdict,
         reason=connection.reason,
         fates=fates,
-        closing=f"{up} from the client, {down} from the server; {closed}",
+        closing=f"{up} from the client, {down} from the server{_unseen(connection)}; {closed}",
     )
+
+
+def _unseen(connection: Connection) -> str:
+    if not any(connection.unseen):
+        return ""
+    up, down = connection.unseen
+    return f" ({up} and {down} more were acknowledged, but not captured)"
 
 
 def _fate(end: str, judgement: Judgement | None) -> Fate:
@@ -184,17 +192,13 @@ def _known(connection: Connection, side: int) -> str:
 def _subflows(connection: Connection) -> tuple[str, ...]:
     return tuple(
         f"{_text(subflow.initiator)} - {_text(subflow.listener)}, {subflow.kind}"
-        f"{', backup' if subflow.backup else ''}{'' if subflow.established else ', refused'}"
+        f"{', backup' if subflow.backup else ''}{_ESTABLISHED[subflow.established]}"
         for subflow in connection.subflows
     )
 
 
 def _steps(connection: Connection, fates: tuple[Fate, Fate], most: int | None) -> list[Rung | Skipped | Turn]:
     """A turn stands behind the packet that brought it, even where that packet is left out."""
-    marked = [
-        (packet, flow, number) for number, flow in enumerate(connection.flows, 1) for packet in flow.packets
-    ]
-    marked.sort(key=lambda each: each[0].time)
     turns: dict[int, list[Turn]] = {}
     for judgement, fate in zip(connection.ends, fates, strict=True):
         if judgement is not None and judgement.cause is not None:
@@ -202,32 +206,33 @@ def _steps(connection: Connection, fates: tuple[Fate, Fate], most: int | None) -
             why = judgement.verdict.value if judgement.reason is Reason.NONE else fate.words
             turn = Turn(since - connection.start, fate.end, judgement.verdict, f"{fate.end}: {why}")
             turns.setdefault(id(judgement.cause), []).append(turn)
+    count = sum(len(flow.packets) for flow in connection.flows)
     steps: list[Rung | Skipped | Turn] = []
-    skipped = range(most // 2, len(marked) - most // 2) if most and len(marked) > most else range(0)
-    for index, (packet, flow, number) in enumerate(marked):
+    skipped = range(most // 2, count - most // 2) if most and count > most else range(0)
+    numbers = {id(flow): number for number, flow in enumerate(connection.flows, 1)}
+    for index, (flow, step) in enumerate(in_order(connection.flows)):
         if skipped and index == skipped.start:
             steps.append(Skipped(len(skipped)))
         if index not in skipped:
-            steps.append(_rung(packet, flow, number, connection))
-        turned = turns.get(id(packet), [])
-        steps += turned if flow.upward(packet.segment) else turned[::-1]  # its sender's first
+            steps.append(_rung(step, flow, numbers[id(flow)], connection))
+        turned = turns.get(id(step.packet), [])
+        steps += turned if step.up else turned[::-1]  # its sender's first
     return steps
 
 
-def _rung(packet: Packet, flow: Flow, number: int, connection: Connection) -> Rung:
-    segment = packet.segment
-    up = flow.upward(segment)
-    own, peer = connection.idsns if up else connection.idsns[::-1]
-    mptcp, tcp = option_words(segment, Zeros(flow, own, peer))
+def _rung(step: Step, flow: Flow, number: int, connection: Connection) -> Rung:
+    packet = step.packet
+    own, peer = connection.idsns if step.up else connection.idsns[::-1]
+    mptcp, tcp = option_words(packet, Zeros(flow, own, peer))
     told = packet.arrived > packet.time and packet.dropped is None
     return Rung(
         time=packet.time - connection.start,
         arrived=packet.arrived - connection.start if told else None,
-        up=up,
+        up=step.up,
         subflow=number,
-        flags=segment.flag_text(),
-        flag_names=flag_names(segment),
-        numbers=number_words(segment, flow),
+        flags=flag_letters(packet.flags),
+        flag_names=flag_names(packet.flags),
+        numbers=number_words(step),
         mptcp=mptcp,
         tcp=tcp,
         dropped=None if packet.dropped is None else f"dropped: {_printable(packet.dropped)}",

@@ -30,7 +30,6 @@ from testbed.mptcp.wire import (
     RemoveAddr,
     Sack,
     SackPermitted,
-    Segment,
     Timestamps,
     UnknownOption,
     UnknownSubtype,
@@ -39,7 +38,8 @@ from testbed.mptcp.wire import (
 from testbed.mptcp.wire.mptcp_options import FLAG_CHECKSUM, FLAG_EXTENSIBILITY, FLAG_HMAC, FLAG_NO_JOIN_HERE
 from testbed.mptcp.wire.segment import FLAG_LETTERS
 from testbed.mptcp.wire.sequence import MASK32, dsn_diff, seq_diff
-from testbed.trace.flows import Flow
+from testbed.trace.flows import Flow, Step
+from testbed.trace.packets import Packet
 
 _FLAG_NAMES = {"S": "SYN", "F": "FIN", "R": "RST", "P": "PSH", "U": "URG", ".": "ACK"}
 _RST_REASONS = (
@@ -62,42 +62,49 @@ class Zeros:
     peer_idsn: int | None
 
 
-def flag_names(segment: Segment) -> str:
+def flag_letters(flags: int) -> str:
+    """tcpdump's notation, for example `S.` or `P.`."""
+    return "".join(letter for bit, letter in FLAG_LETTERS if flags & bit) or "none"
+
+
+def flag_names(flags: int) -> str:
     """For example `PSH/ACK`."""
-    return "/".join(_FLAG_NAMES[letter] for bit, letter in FLAG_LETTERS if segment.flags & bit) or "no flags"
+    return "/".join(_FLAG_NAMES[letter] for bit, letter in FLAG_LETTERS if flags & bit) or "no flags"
 
 
-def number_words(segment: Segment, flow: Flow) -> str:
+def number_words(step: Step) -> str:
     """For example `1:301 ack 1 len 300`."""
-    start, count = flow.offset(segment), len(segment.payload)
+    packet, _, start, acked = step
     words = f"{start}"
-    if count:
-        words += f":{start + count}"
-    if segment.flags & ACK:
-        words += f" ack {flow.acked(segment)}"
-    if count:
-        words += f" len {count}"
+    if packet.length:
+        words += f":{start + packet.length}"
+    if packet.flags & ACK:
+        words += f" ack {acked}"
+    if packet.length:
+        words += f" len {packet.length}"
     return words
 
 
-def option_words(segment: Segment, zeros: Zeros) -> tuple[tuple[str, ...], str]:
+def option_words(packet: Packet, zeros: Zeros) -> tuple[tuple[str, ...], str]:
     """Each option of MPTCP, and those of TCP together; time stamps only where they are agreed on."""
     mptcp: list[str] = []
     tcp: list[str] = []
-    for option in segment.options:
+    for option in packet.options:
         if isinstance(option, Timestamps):
-            if segment.flags & SYN:
+            if packet.flags & SYN:
                 tcp.append("TS")
             continue
-        plain = _tcp_words(option, segment, zeros.flow)
+        plain = _tcp_words(option, packet, zeros.flow)
         if plain is None:
             mptcp.append(_mptcp_words(option, zeros))
         else:
             tcp.append(plain)
+    if not packet.complete:
+        tcp.append("options cut")
     return tuple(mptcp), " ".join(tcp)
 
 
-def _tcp_words(option: Option, segment: Segment, flow: Flow) -> str | None:
+def _tcp_words(option: Option, packet: Packet, flow: Flow) -> str | None:
     """None for an option of MPTCP."""
     if isinstance(option, MaximumSegmentSize):
         return f"MSS {option.value}"
@@ -106,7 +113,7 @@ def _tcp_words(option: Option, segment: Segment, flow: Flow) -> str | None:
     if isinstance(option, SackPermitted):
         return "SACK-ok"
     if isinstance(option, Sack):
-        base = flow.isn[1 if flow.upward(segment) else 0] or 0
+        base = flow.isn[1 if flow.upward(packet) else 0] or 0
         blocks = ",".join(
             f"{(left - base) & MASK32}:{(right - base) & MASK32}" for left, right in option.blocks
         )

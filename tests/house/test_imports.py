@@ -36,7 +36,6 @@ OWNERS = {
     "scipy": {"results"},
     "typer": {"cli"},
     "rich": {"cli"},
-    "pcapng": {"trace", "capture"},
     "h11": {"workloads"},  # sans I/O
 }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import io
 import struct
 from collections.abc import Callable
@@ -15,7 +14,7 @@ from hypothesis import strategies as st
 
 from testbed.capture import ETHERNET, RAW_IP, CapturedPacket, CaptureWriter, Interface, write_pcapng
 from testbed.errors import UserError
-from testbed.mptcp.wire import encode
+from testbed.mptcp.wire import Segment, encode
 from testbed.trace import Capture, connections, read_capture
 from testbed.trace.capture_file import frames
 from tests.trace.conversation import Timed, talk
@@ -46,8 +45,14 @@ def read(tmp_path: Path, content: bytes) -> Capture:
     return read_capture(path)
 
 
+def without_contents(segments: list[Timed]) -> list[Segment]:
+    """A capture's packets know the length of a payload; what was in it is not kept."""
+    return [replace(segment, payload=bytes(len(segment.payload))) for _, segment, _ in segments]
+
+
 def check(found: Capture, segments: list[Timed] = SEGMENTS) -> None:
-    assert [packet.segment for packet in found.packets] == [segment for _, segment, _ in segments]
+    assert [packet.segment for packet in found.packets] == without_contents(segments)
+    assert all(packet.complete and packet.whole for packet in found.packets)
     assert [packet.time for packet in found.packets] == [time for time, _, _ in SEGMENTS]
     assert [packet.frame for packet in found.packets] == list(range(1, len(SEGMENTS) + 1))
     (connection,) = connections(found.packets)
@@ -191,16 +196,17 @@ def test_what_is_no_tcp_is_counted(tmp_path: Path) -> None:
 
 
 def test_headers_cut_short_are_counted(tmp_path: Path) -> None:
-    found = read(tmp_path, classic(RAW, snap=45))
+    """Without the flags nothing can be said; with them, options alone are unknown (test_incomplete.py)."""
+    found = read(tmp_path, classic(RAW, snap=33))
     assert not found.packets
     assert found.left_out == {"headers not captured": len(RAW)}
 
 
 def test_segments_over_64_kilobytes_say_length_zero(tmp_path: Path) -> None:
     packets = [data[:2] + b"\0\0" + data[4:] for data in RAW]
-    assert [packet.segment for packet in read(tmp_path, classic(packets)).packets] == [
-        segment for _, segment, _ in SEGMENTS
-    ]
+    assert [packet.segment for packet in read(tmp_path, classic(packets)).packets] == without_contents(
+        SEGMENTS
+    )
 
 
 def hops(path: Path, lost: int | None) -> None:
@@ -219,7 +225,7 @@ def test_a_packet_seen_on_two_links_is_one_packet(tmp_path: Path) -> None:
     path = tmp_path / "a.pcapng"
     hops(path, lost=2)
     found = read_capture(path).packets
-    assert [packet.segment for packet in found] == [segment for _, segment, _ in SEGMENTS]
+    assert [packet.segment for packet in found] == without_contents(SEGMENTS)
     assert [packet.dropped for packet in found] == [None, None, "random", *[None] * (len(SEGMENTS) - 3)]
     assert all(packet.arrived - packet.time == 1_000_000 for packet in found)
 
@@ -236,7 +242,7 @@ def test_captures_of_two_links_may_be_two_files(tmp_path: Path) -> None:
                 writer.packet(*packet)
         paths.append(path)
     found = read_capture(*paths).packets
-    assert [packet.segment for packet in found] == [segment for _, segment, _ in SEGMENTS]
+    assert [packet.segment for packet in found] == without_contents(SEGMENTS)
     assert [number for number, packet in enumerate(found) if packet.dropped] == [3]
 
 
@@ -259,8 +265,12 @@ def test_a_retransmission_on_one_link_stays_a_packet_of_its_own(tmp_path: Path) 
 
 PCAPNG = io.BytesIO()
 _writer = CaptureWriter(PCAPNG)
+HEADS = PCAPNG.getvalue()  # section and interface
+HEAD_ENDS = (int.from_bytes(HEADS[4:8], "little"), len(HEADS))
+BLOCK_ENDS = []
 for _time, _data in zip((time for time, _, _ in SEGMENTS), RAW, strict=True):
     _writer.packet(_time, _data, "random")
+    BLOCK_ENDS.append(PCAPNG.tell())
 WHOLE = PCAPNG.getvalue()
 
 
@@ -279,20 +289,10 @@ def refusal(path: Path) -> str:
         (b"", "empty file"),
         (b"not a capture at all", "offset 0: 6e 6f 74 20"),
         (b"\x0a", "offset 0: 0a"),
-        (gzip.compress(WHOLE), "gunzip it first"),
         (classic(RAW)[:20], "offset 0: truncated; expected a file header of 24 bytes, found 20"),
-        (classic(RAW)[:30], "offset 24: truncated; expected a record header of 16 bytes, found 6"),
-        (classic(RAW)[:60], "found 20"),
-        (classic(RAW)[:-1], f"packets 1-{len(RAW) - 1} are whole"),
-        (classic(RAW, link_type=105), "offset 24: link type 105; expected one of: "),
+        (classic(RAW, link_type=147), "offset 24: link type 147; expected one of: "),
         (classic(RAW)[:24] + b"\xff" * 16, "offset 24: a packet of 4294967295 bytes"),
         (WHOLE[:10], "offset 0: truncated; expected a whole block, found 10 bytes"),
-        (
-            WHOLE[:-1],
-            f"packets 1-{len(RAW) - 1} are whole: `editcap -r a.cap OUT 1-{len(RAW) - 1}` keeps them",
-        ),
-        (WHOLE + b"\x06\0", f"offset {len(WHOLE)}: truncated"),
-        (WHOLE + b"\x06\0\0\0", f"offset {len(WHOLE)}: truncated"),
         (WHOLE + bytes(32), f"offset {len(WHOLE)}: "),
         (WHOLE[:8] + b"\0\0\0\0" + WHOLE[12:], "offset 0: "),
     ],
@@ -318,11 +318,18 @@ def attempt(path: Path) -> Capture | str:
 @UNLIMITED
 @given(st.integers(0, len(WHOLE)))
 def test_a_pcapng_cut_anywhere(tmp_path: Path, cut: int) -> None:
-    """Whole up to a block's end, or refused with the place."""
+    """Read up to the cut, with a warning that says where; refused when not even the file's head is there."""
     path = tmp_path / "cut.pcapng"
     path.write_bytes(WHOLE[:cut])
     found = attempt(path)
-    assert found.startswith(f"{path}: offset ") if isinstance(found, str) else len(found.packets) <= len(RAW)
+    if isinstance(found, str):
+        assert found.startswith(f"{path}: offset 0: ")
+        assert cut < HEAD_ENDS[0]
+        return
+    assert [packet.segment for packet in found.packets] == without_contents(SEGMENTS)[: len(found.packets)]
+    assert len(found.packets) == sum(end <= cut for end in BLOCK_ENDS)
+    at_an_end = cut in BLOCK_ENDS or cut in HEAD_ENDS
+    assert [line.startswith(f"{path}: offset ") for line in found.warnings] == [True] * (not at_an_end)
 
 
 @UNLIMITED

@@ -280,6 +280,14 @@ def test_capture_cut_anywhere_is_judged_without_an_error(profile: str, cut: int)
 def test_json() -> None:
     """The names, digits and order that `testbed trace --json` promises."""
     made = talk("v1")
+    span = {
+        "start_ns": made.segments[0][0],
+        "end_ns": made.segments[-1][0],
+        "first_frame": 1,
+        "last_frame": 12,
+        "packets": [7, 5],
+        "packets_with_options_cut": [0, 0],
+    }
     assert to_json(only(made.segments)) == {
         "profile": "v1",
         "initiator": {"address": "10.0.1.1", "port": 40000},
@@ -295,12 +303,24 @@ def test_json() -> None:
                 "address_id": 0,
                 "backup": False,
                 "established": True,
+                "ended": "fin",
+                "reset_code": None,
+                "reset_reason": None,
+                "bytes": [300, 500],
+                "retransmissions": [0, 0],
+                **span,
             }
         ],
         "verdict": "mptcp",
         "reason": "none",
+        "ends": [{"verdict": "mptcp", "reason": "none", "at_ns": None, "frame": None}] * 2,
         "bytes": [300, 500],
+        "bytes_not_captured": [0, 0],
+        "retransmissions": [0, 0],
         "closed_by": "data_fin",
+        **span,
+        "fast_open": {"cookie": "none", "sent": 0, "accepted": 0},
+        "checksum": False,
     }
 
 
