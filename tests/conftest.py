@@ -1,7 +1,14 @@
-"""Prints the packet ladder and the seed of every Pair that a failing test made; programs that tests start
-heed Ctrl-C, also when the tests run in a shell's background, which ignores it and hands that down. No
-property fails because the machine was busy. Garbage is looked for less often, as in a worker of a campaign:
-simulations make many objects and few cycles."""
+"""What all tests share: Hypothesis' settings, packet ladders of failing tests, Ctrl-C, garbage collection.
+
+Two Hypothesis profiles. `fixed`, the default: the examples follow from the test's source alone, so that a
+test fails for a change only, never by chance. `long`, chosen by `--hypothesis-profile long` (make test-long):
+new examples each time. A failure prints how to replay it. Neither has a deadline: no property fails because
+the machine was busy.
+
+A failing test prints the packet ladder and the seed of the last Pairs that it made. Programs that tests start
+obey Ctrl-C, also when the tests run in the background of a shell, where SIGINT is ignored and inherited.
+Garbage is collected less often, as in a worker of a campaign: simulations make many objects and few cycles.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +21,17 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("patient")
+settings.register_profile(
+    "fixed",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize=True,
+    database=None,
+)
+settings.register_profile(
+    "long", parent=settings.get_profile("fixed"), derandomize=False, database=None, print_blob=True
+)
+settings.load_profile("fixed")
 
 MOST_LINES = 400
 gc.set_threshold(100_000, *gc.get_threshold()[1:])

@@ -179,19 +179,27 @@ def take_acknowledgement(
         mapping = sub.send_mappings.at(tcb.snd_una)
         base = mapping.data_at(tcb.snd_una) if mapping is not None else conn.sender.nxt
         conn.sender.open_window(base, tcb.snd_wnd)
+    if conn.mode is Mode.TCP:
+        _take_plain_ack(conn, sub)
     if not arrival.acked:
         return
     sub.stale = False
-    if conn.mode is Mode.TCP:
-        mapping = sub.send_mappings.at(tcb.snd_una)
-        at = min(tcb.snd_una, tcb.snd_end)
-        acked = mapping.data_at(at) if mapping is not None else conn.sender.nxt
-        conn.sender.una = max(conn.sender.una, min(acked, conn.sender.nxt))
-        sub.forget_carried(conn.sender.una)
-        free(conn)
     sub.send_mappings.forget(tcb.snd_una)
     if sub.announce_infinite is not None and tcb.snd_una > sub.announce_infinite.ssn:
         sub.announce_infinite = None
+
+
+def _take_plain_ack(conn: Connection, sub: Subflow) -> None:
+    """After a fallback the subflow's acknowledgement takes the place of the DATA_ACK. That includes what was
+    acknowledged before the fallback: no further acknowledgement would come for it."""
+    tcb = sub.tcb
+    mapping = sub.send_mappings.at(tcb.snd_una)
+    at = min(tcb.snd_una, tcb.snd_end)
+    acked = min(mapping.data_at(at) if mapping is not None else conn.sender.nxt, conn.sender.nxt)
+    if acked > conn.sender.una:
+        conn.sender.una = acked
+        sub.forget_carried(acked)
+        free(conn)
 
 
 def free(conn: Connection) -> None:

@@ -173,8 +173,8 @@ def test_kill_9_while_rates_are_tried_leaves_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_kill_9_at_random_moments_leaves_nothing(tmp_path: Path) -> None:
-    seed = random.SystemRandom().getrandbits(32)
+def test_kill_9_at_random_moments_leaves_nothing(tmp_path: Path, pytestconfig: pytest.Config) -> None:
+    seed = int(pytestconfig.getoption("hypothesis_seed") or 1)
     rng = random.Random(seed)
     whole = 0.0  # seconds that a lab takes to come up and down again
     for victim in ("nobody", "runner", "launcher", "anyone"):
