@@ -58,7 +58,8 @@ def summary_table(results: Results) -> str:
     if only:
         verdicts = []
     expected = [name for name in verdicts if name in ("fallback", "reset")]
-    expected = [name for name in expected if summary[f"{name}_expected"].notna().any()]
+    withheld = summary["expected_withheld"].astype(object).fillna("").astype(str)
+    expected = [name for name in expected if summary[f"{name}_expected"].notna().any() or withheld.any()]
     head = [*results.factors, "n", *(f"{name} %" for name in verdicts)]
     head += [*(f"{name} expected %" for name in expected), "set-up ms", "goodput Mbit/s"]
     head += [*traffic.values(), *(f"path {name} %" for name in shares.values())]
@@ -71,7 +72,7 @@ def summary_table(results: Results) -> str:
         for name in verdicts:
             low, high = 100 * row[f"{name}_low"], 100 * row[f"{name}_high"]
             cells.append(f"{100 * row[f'{name}_rate']:6.2f} [{low:5.2f}, {high:6.2f}]")
-        cells += [f"{100 * row[f'{name}_expected']:.2f}" for name in expected]
+        cells += [_percent(row[f"{name}_expected"]) for name in expected]
         cells += [f"{row['setup_ms']:.1f}", f"{row['goodput_mbit']:.2f}"]
         cells += [f"{row[name]:.2f}".removesuffix(".00") for name in traffic]
         cells += [f"{100 * row[name]:.1f}" for name in shares]
@@ -79,7 +80,22 @@ def summary_table(results: Results) -> str:
             cells.append(f"{row['invalid_runs']}")
         rows.append(cells)
     total = int(summary["connections"].sum())
-    return table(head, rows) + (f"\n{counted(total, 'connection')}, verdict {only}" if only else "")
+    text = table(head, rows) + (f"\n{counted(total, 'connection')}, verdict {only}" if only else "")
+    return "\n".join([text, *withheld_lines(results)])
+
+
+def withheld_lines(results: Results) -> list[str]:
+    """The cells whose expected value is left out, and why."""
+    lines = []
+    for row in results.summary.to_dict("records"):
+        if isinstance(why := row["expected_withheld"], str) and why:
+            cell = ", ".join(f"{factor} {row[factor]}" for factor in results.factors) or "this cell"
+            lines.append(f"no expected value for {cell}: {why} (fidelity.queue_drops)")
+    return lines
+
+
+def _percent(share: float) -> str:
+    return "-" if share != share else f"{100 * share:.2f}"
 
 
 def matrix_table(found: Matrix) -> str:

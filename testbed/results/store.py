@@ -29,6 +29,7 @@ from testbed.results.join import connection, pairs
 from testbed.results.paths import COLUMNS, names_of, path_rows, shares
 from testbed.results.statistics import bootstrap_mean, wilson_interval
 from testbed.results.traffic import traffic_of
+from testbed.workloads import overflowed
 
 CONNECTIONS = "connections.parquet"
 PATHS = "paths.parquet"
@@ -151,6 +152,8 @@ def summarise(
     for verdict in Verdict:
         row.update(_rate(verdict.value, counts[verdict.value], total))
     said = closed_form(settings)
+    row["expected_withheld"] = withheld = _withheld(records) if said else ""
+    said = None if withheld else said
     for name in ("fallback", "reset", "hang"):  # NaN where there is no closed form
         row[f"{name}_expected"] = getattr(said, name) if said else float("nan")
     for name in ("goodput_mbit", "setup_ms"):
@@ -166,6 +169,16 @@ def summarise(
     row.update(held_of([record for record in records if record["invalid"] is None]))
     row["invalid_runs"] = sum(record["invalid"] is not None for record in records)
     return row
+
+
+def _withheld(records: Sequence[dict[str, Any]]) -> str:
+    """Why a cell with a closed form has no expected value: its queues overflowed. '' where they did not."""
+    dropped: Counter[str] = Counter()
+    for record in records:
+        if record["invalid"] is None:
+            dropped.update(overflowed(record.get("links", {})))
+    places = ", ".join(f"{count} packets on {name}" for name, count in dropped.items())
+    return f"queue overflow dropped {places}" if places else ""
 
 
 def _rate(name: str, count: int, total: int) -> dict[str, float]:

@@ -15,7 +15,7 @@ from testbed.capture import CaptureWriter, Interface
 from testbed.mptcp.config import SECOND
 from testbed.mptcp.wire import Segment, encode
 from testbed.plan import NetPlan
-from testbed.runner.fidelity import Fidelity, judge
+from testbed.runner.fidelity import Fidelity, judge, judge_queues
 from testbed.runner.network import hosts_of, network_of
 from testbed.runner.spec import Cell
 from testbed.workloads import HostSpec, RunOutcome
@@ -48,11 +48,20 @@ def sim(job: Job) -> RunOutcome:
     plan = network_of(job.cell)
     hosts = hosts_of(job.cell, plan, job.seed)
     if not job.capture:
-        return simulate(plan, hosts, job.seed)
+        return _with_queues(simulate(plan, hosts, job.seed), job.fidelity)
     with ExitStack() as files:
         captures, sink = _captures(plan, job.directory, files)
         outcome = simulate(plan, hosts, job.seed, capture=sink)
-    return replace(outcome, captures=captures)
+    return _with_queues(replace(outcome, captures=captures), job.fidelity)
+
+
+def _with_queues(outcome: RunOutcome, thresholds: Fidelity) -> RunOutcome:
+    """The outcome with what its queues dropped judged. Alone, that is no reason for another try."""
+    full = judge_queues(outcome.links, thresholds)
+    if full is None:
+        return outcome
+    machine = outcome.invalid is not None and outcome.retry
+    return replace(outcome, invalid="; ".join(filter(None, (outcome.invalid, full))), retry=machine)
 
 
 def _captures(
@@ -88,7 +97,7 @@ def mininet(job: Job) -> RunOutcome:
         temporary=job.temporary,
     )
     reasons = [why for why in (outcome.invalid, judge(outcome.fidelity, job.fidelity)) if why]
-    return replace(outcome, invalid="; ".join(reasons) or None)
+    return _with_queues(replace(outcome, invalid="; ".join(reasons) or None), job.fidelity)
 
 
 def _longest(hosts: tuple[HostSpec, ...]) -> float:

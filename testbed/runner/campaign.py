@@ -1,6 +1,7 @@
 """Runs everything that an experiment still lacks: order, tries, parallelism, what is said meanwhile.
 
-Decides how many runs overlap, when a run is tried again (three tries, all kept), and how a campaign ends.
+Decides how many runs overlap, when a run is tried again (three tries, all kept; a simulated run, or one whose
+queue overflowed, never), and how a campaign ends.
 Runs start in the order of the file. Must not know how a run is executed (backends.py) or stored (store.py,
 testbed/records.py), and draws nothing.
 """
@@ -27,7 +28,7 @@ from testbed.runner.network import paths_of
 from testbed.runner.pool import Pool
 from testbed.runner.room import check_room, needs_room
 from testbed.runner.spec import build
-from testbed.runner.store import TRIES, Run, Store, open_store
+from testbed.runner.store import TRIES, Run, Store, may_retry, open_store
 from testbed.workloads import Workload
 
 LABS_PER_CORE = {
@@ -164,7 +165,7 @@ def _run_missing(
                 progress.notices.append(f"{run.name} failed: {message}")
             if reply["status"] == "invalid":
                 progress.notices.append(f"{run.name} is invalid: {message}")
-            if reply["status"] == "invalid" and run.attempt < TRIES:
+            if reply["status"] == "invalid" and reply["retry"] and run.attempt < TRIES:
                 again = store.run(run.plan, run.repeat, run.attempt + 1)
                 runs[again.name] = again
                 jobs.appendleft(_job(store, again, net, backend, commit))
@@ -209,9 +210,10 @@ def _never_valid(store: Store) -> list[str]:
         tried.setdefault((record["cell"], record["repeat"]), []).append(record)
     lines = []
     for records in tried.values():
-        if len(records) >= TRIES and all(record["invalid"] for record in records):
-            last = records[-1]
-            lines.append(f"{store.runs / last['run']}: invalid after {len(records)} tries: {last['invalid']}")
+        last = records[-1]
+        if all(record["invalid"] for record in records) and not may_retry(last, len(records)):
+            tries = f"after {len(records)} tries" if len(records) > 1 else "and not repeated"
+            lines.append(f"{store.runs / last['run']}: invalid {tries}: {last['invalid']}")
     return lines
 
 

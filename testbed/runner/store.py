@@ -50,6 +50,15 @@ def make_run(plan: CellPlan, repeat: int, attempt: int, seed: int, repeats: int 
     return Run(plan, repeat, attempt, own, name)
 
 
+def may_retry(record: Mapping[str, Any], tries: int) -> bool:
+    """Whether an invalid run, the last of `tries`, may be tried again with another seed.
+
+    Only where the machine made it invalid. Repeating a simulated run, or one whose queue overflowed, would
+    choose the runs by their outcome.
+    """
+    return tries < TRIES and bool(record.get("retry", record.get("net") != "sim"))
+
+
 @dataclass(slots=True)
 class Store:
     directory: Path
@@ -71,7 +80,9 @@ class Store:
         for plan in self.campaign.cells:
             for repeat in range(1, self.campaign.experiment.repeats + 1):
                 records = done.get((plan.index, repeat), [])
-                if any(record["invalid"] is None for record in records) or len(records) >= TRIES:
+                if any(record["invalid"] is None for record in records):
+                    continue
+                if records and not may_retry(records[-1], len(records)):
                     continue
                 missing.append(self.run(plan, repeat, len(records) + 1))
         return missing

@@ -70,7 +70,8 @@ def run(message: dict[str, Any]) -> dict[str, Any]:
             fidelity=build(Fidelity, model_of(Fidelity).model_validate(message["fidelity"])),
         )
         outcome = _backend(message["backend"])(job)
-        write_run(directory, _record(message["record"], outcome, job.cell), outcome.rows, _timing(began))
+        record = _record(message["record"], outcome, job.cell)
+        write_run(directory, record, outcome.rows, _timing(began))
     except UserError as error:
         return {"status": "user", "message": str(error)}
     except MachineError as error:
@@ -81,8 +82,9 @@ def run(message: dict[str, Any]) -> dict[str, Any]:
         traceback.print_exc()
         sys.stderr.flush()
         return {"status": "failed", "message": f"{type(error).__name__}: {error}; see {directory / LOG}"}
-    status = "valid" if outcome.invalid is None else "invalid"
-    return {"status": status, "message": outcome.invalid or ""}
+    if outcome.invalid is None:
+        return {"status": "valid", "message": ""}
+    return {"status": "invalid", "message": outcome.invalid, "retry": record["retry"]}
 
 
 def _backend(name: str) -> Backend:
@@ -96,6 +98,7 @@ def _record(head: dict[str, Any], outcome: RunOutcome, cell: Cell) -> dict[str, 
     return {
         **head,
         "invalid": outcome.invalid,
+        "retry": outcome.retry and head["net"] != "sim",  # whether an invalid run may be tried again
         "warnings": [*warnings_of(outcome), *idle(cell, network_of(cell), traffic)],
         "elapsed_ns": outcome.elapsed_ns,
         "traffic": traffic,

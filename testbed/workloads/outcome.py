@@ -6,10 +6,9 @@ connection into one verdict is the results' job.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-
-from testbed.workloads.spec import HostSpec
 
 Row = dict[str, object]
 
@@ -58,7 +57,8 @@ FAULTS = {
 class RunOutcome:
     """`links` maps "NAME/forward" and "NAME/backward" to what `testbed.link.Direction.report` gives.
 
-    `invalid` says why the run may not be counted (a queue drop nobody asked for, a wire that came late);
+    `invalid` says why the run may not be counted (a packet without a route, a wire that came late); `retry`:
+    whether the machine was the cause, so that another try is no selection by outcome.
     `fidelity` holds the figures behind that in real time, and is empty in the simulator. `background`: rows
     of hosts that competed with the measured ones (traffic.py). `held`: the most that each server with our
     stack held: `half_open_peak`, `connections_peak`, and in a lab `memory_mb` of its process and by how much
@@ -70,6 +70,7 @@ class RunOutcome:
     links: dict[str, dict[str, Any]] = field(default_factory=dict)
     fidelity: dict[str, float] = field(default_factory=dict)
     invalid: str | None = None
+    retry: bool = True
     captures: list[str] = field(default_factory=list)
     elapsed_ns: int = 0
     background: list[Row] = field(default_factory=list)
@@ -90,17 +91,7 @@ def warnings_of(outcome: RunOutcome) -> list[str]:
     return texts
 
 
-def queue_drops(links: dict[str, dict[str, Any]], hosts: tuple[HostSpec, ...]) -> str | None:
-    """Why a run is invalid when a queue overflowed, with what to change; None when none did.
-
-    A bulk transfer fills its queue by design; a request must not lose a packet that nobody asked to lose.
-    """
-    if any(host.workload.type == "bulk" for host in hosts):
-        return None
-    full = {name: link["dropped"].get("queue", 0) for name, link in links.items()}
-    texts = [f"{name} dropped {count} packets from a full queue" for name, count in full.items() if count]
-    if not texts:
-        return None
-    return (
-        f"{'; '.join(texts)}: nobody asked for that; spread the arrivals, or give the link more queue or rate"
-    )
+def overflowed(links: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
+    """Packets that a full queue dropped, by link and direction. `links` are those of a run or its record."""
+    dropped = {name: int(link.get("dropped", {}).get("queue", 0)) for name, link in links.items()}
+    return {name: count for name, count in dropped.items() if count}
