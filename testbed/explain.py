@@ -33,7 +33,12 @@ VERDICTS = {
         "RFC 8684 §3.7",
     ),
     Verdict.RESET: ("the connection was ended by a RST", "RFC 9293 §3.10.7"),
-    Verdict.HANG: ("an application waited past its timeout: no end, no data", ""),
+    Verdict.HANG: ("an application waited for data until workload.timeout, and none moved", ""),
+    Verdict.UNFINISHED: (
+        "data still moved when the experiment's own time limit (workload.timeout) ended the connection: it "
+        "says nothing about the connection, so the command ends with status 1",
+        "",
+    ),
     Verdict.TCP: ("plain TCP was asked for, and plain TCP it was", "RFC 9293"),
 }
 

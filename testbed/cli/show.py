@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from testbed.results import Matrix, Results
 
 
+VERDICTS = ("mptcp", "tcp", "fallback", "reset", "hang", "unfinished")  # in the order of the table
+
+
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
     """Columns of equal width; the first `left` of them aligned to the left."""
     widths = [max(len(row[index]) for row in [head, *rows]) for index in range(len(head))]
@@ -53,7 +56,7 @@ def summary_table(results: Results) -> str:
 
     summary = results.summary
     shares, traffic = share_columns(summary), traffic_columns(summary)
-    verdicts = [name for name in ("mptcp", "tcp", "fallback", "reset", "hang") if int(summary[name].sum())]
+    verdicts = [name for name in VERDICTS if int(summary[name].sum())]
     only = verdicts[0] if len(verdicts) == 1 else None
     if only:
         verdicts = []
@@ -71,11 +74,12 @@ def summary_table(results: Results) -> str:
         cells.append(f"{row['connections']}")
         for name in verdicts:
             low, high = 100 * row[f"{name}_low"], 100 * row[f"{name}_high"]
-            cells.append(f"{100 * row[f'{name}_rate']:6.2f} [{low:5.2f}, {high:6.2f}]")
+            rate = 100 * row[f"{name}_rate"]
+            cells.append("-" if rate != rate else f"{rate:6.2f} [{low:5.2f}, {high:6.2f}]")
         cells += [_percent(row[f"{name}_expected"]) for name in expected]
-        cells += [f"{row['setup_ms']:.1f}", f"{row['goodput_mbit']:.2f}"]
-        cells += [f"{row[name]:.2f}".removesuffix(".00") for name in traffic]
-        cells += [f"{100 * row[name]:.1f}" for name in shares]
+        cells += [_number(row["setup_ms"], ".1f"), _number(row["goodput_mbit"], ".2f")]
+        cells += [_number(row[name], ".2f").removesuffix(".00") for name in traffic]
+        cells += [_number(100 * row[name], ".1f") for name in shares]
         if "invalid runs" in head:
             cells.append(f"{row['invalid_runs']}")
         rows.append(cells)
@@ -95,7 +99,12 @@ def withheld_lines(results: Results) -> list[str]:
 
 
 def _percent(share: float) -> str:
-    return "-" if share != share else f"{100 * share:.2f}"
+    return _number(100 * share, ".2f")
+
+
+def _number(value: float, how: str) -> str:
+    """'-' where nothing was measured."""
+    return "-" if value != value else format(value, how)
 
 
 def matrix_table(found: Matrix) -> str:

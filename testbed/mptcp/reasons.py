@@ -15,6 +15,7 @@ class Verdict(StrEnum):
     RESET = "reset"
     HANG = "hang"
     TCP = "tcp"  # plain TCP was asked for
+    UNFINISHED = "unfinished"  # a time limit of the experiment ended it while data still moved: no finding
 
 
 class Reason(StrEnum):
@@ -183,6 +184,11 @@ class Reason(StrEnum):
         "the application gave up waiting: the peer has no such connection or sends nothing",
         "",
     )
+    TIME_LIMIT = (
+        "time_limit",
+        "data still moved when the time limit of the experiment (workload.timeout) ended the connection",
+        "",
+    )
 
 
 # Reasons that report what the other end did first: where that end has one of its own, it is the cause.
@@ -199,5 +205,8 @@ CONSEQUENCES = frozenset(
         Reason.FASTCLOSE_RECEIVED,
     }
 )
+
+# Verdicts of connections that did not come to an end in good order, so that bytes may be missing.
+CUT_OFF = frozenset({Verdict.RESET, Verdict.HANG, Verdict.UNFINISHED})
 
 HANGS = frozenset({Reason.NO_PROGRESS, Reason.CONNECT_TIMED_OUT, Reason.DATA_TIMED_OUT})

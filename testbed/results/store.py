@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from testbed.errors import UserError
-from testbed.mptcp.reasons import Verdict
+from testbed.mptcp.reasons import CUT_OFF, Verdict
 from testbed.records import RECORD, finished_runs, read_rows, write_atomically
 from testbed.results.expected import closed_form
 from testbed.results.held import held_of
@@ -161,8 +161,8 @@ def summarise(
     for word in GOODPUTS:
         found = frame.loc[frame["verdict"] == word, "goodput_mbit"] if total else ()
         row.update(_mean(f"{word}_goodput_mbit", found))
-    # Of the connections that ended well: bytes that were wrong or missing. It must be 0.
-    well = frame[~frame["verdict"].isin(["reset", "hang"])] if total else frame
+    # Of the connections that ended in good order: bytes that were wrong or missing. It must be 0.
+    well = frame[~frame["verdict"].isin([str(verdict) for verdict in CUT_OFF])] if total else frame
     row["damaged"] = int((~well["intact"].astype(bool)).sum()) if total else 0
     row.update(_rate("served", len(well) - row["damaged"], total))
     row.update(_rate("second_path", int((frame["subflows"] > 1).sum()) if total else 0, total))

@@ -29,6 +29,7 @@ from testbed.runner.pool import Pool
 from testbed.runner.room import check_room, needs_room
 from testbed.runner.spec import build
 from testbed.runner.store import TRIES, Run, Store, may_retry, open_store
+from testbed.runner.unfinished import unfinished_runs
 from testbed.workloads import Workload
 
 LABS_PER_CORE = {
@@ -104,7 +105,7 @@ def run_campaign(
         write_atomically(store.directory / "environment.json", _json(evidence))
         _calibrate(store, net, watch, calibrated)
         failures = _run_missing(store, net, size, backend or BACKENDS[net], str(evidence["commit"]), watch)
-        failures += _never_valid(store)
+        failures += [*_never_valid(store), *unfinished_runs(store.directory)]
         return Finished(store.directory, len(list(finished_runs(store.directory))), store.moved, failures)
 
 

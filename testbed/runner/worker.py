@@ -30,7 +30,7 @@ from testbed.runner.network import network_of
 from testbed.runner.spec import Cell, build, model_of
 from testbed.runner.traffic import idle
 from testbed.workloads import RunOutcome
-from testbed.workloads.outcome import warnings_of
+from testbed.workloads.outcome import unfinished, warnings_of
 from testbed.workloads.traffic import carried
 
 COLLECT_EVERY = 100_000  # objects; a simulation makes many and few cycles, and gains a fifteenth
@@ -100,6 +100,7 @@ def _record(head: dict[str, Any], outcome: RunOutcome, cell: Cell) -> dict[str, 
         "invalid": outcome.invalid,
         "retry": outcome.retry and head["net"] != "sim",  # whether an invalid run may be tried again
         "warnings": [*warnings_of(outcome), *idle(cell, network_of(cell), traffic)],
+        "unfinished": unfinished(outcome.rows),
         "elapsed_ns": outcome.elapsed_ns,
         "traffic": traffic,
         "counters": outcome.counters,

@@ -6,9 +6,11 @@ connection into one verdict is the results' job.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from testbed.mptcp.reasons import Verdict
 
 Row = dict[str, object]
 
@@ -95,3 +97,21 @@ def overflowed(links: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
     """Packets that a full queue dropped, by link and direction. `links` are those of a run or its record."""
     dropped = {name: int(link.get("dropped", {}).get("queue", 0)) for name, link in links.items()}
     return {name: count for name, count in dropped.items() if count}
+
+
+def unfinished(rows: Iterable[Row]) -> dict[str, int]:
+    """How many connections of a run a time limit ended while data moved, and the bytes that had arrived by
+    then at both ends; empty where there are none."""
+    found: dict[tuple[object, object], int] = {}
+    rows = list(rows)
+    ends = {str(role): ("local" if role == "client" else "remote") for role in ("client", "server")}
+    for row in rows:
+        if row["verdict"] == Verdict.UNFINISHED:
+            side = ends[str(row["role"])]
+            found[row[f"{side}_address"], row[f"{side}_port"]] = 0
+    for row in rows:
+        side = ends[str(row["role"])]
+        client = row[f"{side}_address"], row[f"{side}_port"]
+        if client in found:
+            found[client] += int(str(row["bytes_received"]))
+    return {"connections": len(found), "bytes": sum(found.values())} if found else {}
