@@ -1,10 +1,9 @@
 """Both ends' rows of one run -> one row per connection.
 
 Decides which server row belongs to which client row (the client's address and port), and what the
-connection's verdict is where the two disagree: `unfinished` where the client's time limit struck; what the
-server's application said where it gave up and the client saw only its reset; `fallback` if either end fell
-back; else what the client saw, since it waits for the result. Both ends' verdicts and reasons are kept
-beside it.
+connection's verdict is where the two disagree: `unfinished` where the client's time limit struck; `fallback`
+if either end fell back; else what the client saw, since it waits for the result (a server's application waits
+for longer). Both ends' verdicts and reasons are kept beside it.
 Must not know how rows were made. The words are those of testbed/mptcp/reasons.py.
 """
 
@@ -18,7 +17,6 @@ from testbed.mptcp.reasons import CONSEQUENCES, Reason, Verdict
 
 Row = Mapping[str, Any]
 
-GIVEN_UP = frozenset({Reason.NO_PROGRESS.value, Reason.TIME_LIMIT.value})  # by an application
 ABSENT = "absent"  # the server's verdict on a connection that it never had
 
 
@@ -99,8 +97,6 @@ def judge(client: Row, server: Row | None) -> tuple[str, str]:
     there = (str(server["verdict"]), str(server["reason"]))
     if here[0] == Verdict.UNFINISHED:
         return here
-    if here[0] == Verdict.RESET and here[1] in CONSEQUENCES and there[1] in GIVEN_UP:
-        return there  # the server's application gave up, and its reset is what the client saw
     fallback = Verdict.FALLBACK.value
     if here[0] == fallback and (there[0] != fallback or here[1] not in CONSEQUENCES):
         return here

@@ -21,9 +21,10 @@ import numpy as np
 import pandas as pd
 
 from testbed.errors import UserError
+from testbed.model import Prediction
 from testbed.mptcp.reasons import CUT_OFF, Verdict
 from testbed.records import RECORD, finished_runs, read_rows, write_atomically
-from testbed.results.expected import closed_form
+from testbed.results.expected import closed_form, expected_of
 from testbed.results.held import held_of
 from testbed.results.join import connection, pairs
 from testbed.results.paths import COLUMNS, names_of, path_rows, shares
@@ -56,8 +57,15 @@ class Results:
         return list(self.records[0]["factors"]) if self.records else []
 
     def settings(self, cell: int) -> dict[str, Any]:
-        """Everything that made a cell: topology, client, server, workload, network."""
-        return next(record["settings"] for record in self.records if record["cell"] == cell)
+        """All that made a cell: topology, client, server, workload, network."""
+        return dict(self._record(cell)["settings"])
+
+    def expected(self, cell: int, loss: float | None = None, held: float | None = None) -> Prediction | None:
+        """The closed form of a cell, also with other shares of loss and of packets held back (0..1)."""
+        return expected_of(self._record(cell), loss, held)
+
+    def _record(self, cell: int) -> dict[str, Any]:
+        return next(record for record in self.records if record["cell"] == cell)
 
 
 def load(directory: Path | str) -> Results:
@@ -75,7 +83,7 @@ def load(directory: Path | str) -> Results:
     if (directory / ENVIRONMENT).exists():
         environment = json.loads((directory / ENVIRONMENT).read_text(encoding="utf-8"))
     summary = pd.read_csv(directory / SUMMARY)
-    if not summarise(0, {}, records[0]["settings"], pd.DataFrame(), ()).keys() <= set(summary.columns):
+    if not summarise(0, {}, {}, pd.DataFrame(), records[:1]).keys() <= set(summary.columns):
         summary = write_tables(directory)  # an earlier version wrote them
     connections, paths = (pd.read_parquet(directory / name) for name in (CONNECTIONS, PATHS))
     return Results(directory, connections, summary, environment, records, paths)
@@ -151,7 +159,7 @@ def summarise(
     row: dict[str, Any] = {"cell": cell, **factors, "connections": total}
     for verdict in Verdict:
         row.update(_rate(verdict.value, counts[verdict.value], total))
-    said = closed_form(settings)
+    said = expected_of(records[0]) if records else closed_form(settings)
     row["expected_withheld"] = withheld = _withheld(records) if said else ""
     said = None if withheld else said
     for name in ("fallback", "reset", "hang"):  # NaN where there is no closed form

@@ -23,10 +23,12 @@ from pathlib import Path
 from typing import Any
 
 from testbed.errors import MachineError, RunFailed, UserError
+from testbed.model import assumptions
+from testbed.plan import NetPlan
 from testbed.records import LOG, write_run
 from testbed.runner.backends import Backend, Job
 from testbed.runner.fidelity import Fidelity
-from testbed.runner.network import network_of
+from testbed.runner.network import hosts_of, network_of
 from testbed.runner.spec import Cell, build, model_of
 from testbed.runner.traffic import idle
 from testbed.workloads import RunOutcome
@@ -94,12 +96,13 @@ def _backend(name: str) -> Backend:
 
 
 def _record(head: dict[str, Any], outcome: RunOutcome, cell: Cell) -> dict[str, Any]:
-    traffic = carried(outcome.rows, outcome.background)
+    traffic, plan = carried(outcome.rows, outcome.background), network_of(cell)
     return {
         **head,
         "invalid": outcome.invalid,
         "retry": outcome.retry and head["net"] != "sim",  # whether an invalid run may be tried again
-        "warnings": [*warnings_of(outcome), *idle(cell, network_of(cell), traffic)],
+        "warnings": [*warnings_of(outcome), *idle(cell, plan, traffic)],
+        "model": _model(cell, plan),
         "unfinished": unfinished(outcome.rows),
         "elapsed_ns": outcome.elapsed_ns,
         "traffic": traffic,
@@ -109,6 +112,12 @@ def _record(head: dict[str, Any], outcome: RunOutcome, cell: Cell) -> dict[str, 
         "fidelity": outcome.fidelity,
         "captures": [Path(name).name for name in outcome.captures],  # they stand beside the record
     }
+
+
+def _model(cell: Cell, plan: NetPlan) -> dict[str, Any]:
+    """The assumptions of the closed form, or why there is none, from the parsed network and hosts."""
+    found = assumptions(plan, hosts_of(cell, plan, 0))
+    return {"none": found} if isinstance(found, str) else found.plain()
 
 
 def _timing(began: float) -> dict[str, Any]:

@@ -4,7 +4,8 @@ Decides between a finding and a limit of the harness. A connection that moved no
 (reason no_progress). One that still moved data when its time was up is `unfinished` (reason time_limit):
 that says something about the limit, not about the connection. Every connection is looked at twice in each
 `workload.timeout`; data counts as moving if bytes arrived here or were acknowledged by the peer since the
-last look. Read first: Workload in spec.py.
+last look. A server waits for `workload.timeout` longer than its client: the client's verdict counts, and a
+reset by the server's application would hide it. Read first: Workload in spec.py.
 """
 
 from __future__ import annotations
@@ -34,9 +35,10 @@ class _Watched:
 class Patience:
     """The connections of one application: `add` each, ask `next` for the timer, `look` when it is due."""
 
-    def __init__(self, workload: Workload) -> None:
+    def __init__(self, workload: Workload, *, server: bool = False) -> None:
         self._every = max(workload.timeout // 2, 1)
-        self._limit = workload.limit
+        self._limit = workload.limit + (workload.timeout if server else 0)
+        self._most_silent = 4 if server else 2  # looks in a row
         self._may_fall_silent = workload.type != "bulk"
         self._looks: list[tuple[int, int]] = []  # a heap of (when, connection)
         self._watched: dict[int, _Watched] = {}
@@ -72,7 +74,7 @@ class Patience:
         watched.moved = moved
         if now >= watched.ends:
             return Reason.TIME_LIMIT if watched.silent == 0 else Reason.NO_PROGRESS
-        if watched.silent >= 2 and not self._may_fall_silent:
+        if watched.silent >= self._most_silent and not self._may_fall_silent:
             return Reason.NO_PROGRESS
         heapq.heappush(self._looks, (min(now + self._every, watched.ends), transfer.number))
         return None

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class RequestServer:
-    """Answers on all of `spec.addresses`, with as much patience per connection as the client has."""
+    """Answers on all of `spec.addresses`, with more patience per connection than the client has."""
 
     def __init__(self, spec: HostSpec) -> None:
         assert spec.server is not None, "HostSpec has checked it"
@@ -44,7 +44,7 @@ class RequestServer:
         self._accepted = 0
         self._open: dict[int, Transfer] = {}
         self._heads: dict[int, bytes] = {}  # what has come of a request, while it is under eight bytes
-        self._patience = Patience(spec.workload)
+        self._patience = Patience(spec.workload, server=True)
         self._rows: list[Row] = []
 
     def start(self, now: int, endpoint: Endpoint) -> None:

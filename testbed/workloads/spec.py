@@ -43,7 +43,7 @@ class Workload:
     the client has.
     `timeout`: how long either end waits. A `request` or `http` connection may take so long in all; a `bulk`
     one goes on while data moves, for LONGEST or `timeout`, whichever is more, and gives up after `timeout`
-    without data (patience.py).
+    without data. A server waits for `timeout` longer (patience.py).
     `start`: how long the client waits before it begins.
     """
 

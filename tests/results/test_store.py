@@ -87,9 +87,7 @@ def server(port: int, verdict: str = "mptcp", reason: str = "none", **more: Any)
         (("tcp", "none"), ("tcp", "none"), ("tcp", "none")),
         (("unfinished", "time_limit"), ("fallback", "no_mapping"), ("unfinished", "time_limit")),
         (("unfinished", "time_limit"), None, ("unfinished", "time_limit")),
-        (("reset", "rst_received"), ("unfinished", "time_limit"), ("unfinished", "time_limit")),
-        (("reset", "fastclose_received"), ("hang", "no_progress"), ("hang", "no_progress")),
-        (("reset", "data_timed_out"), ("unfinished", "time_limit"), ("reset", "data_timed_out")),
+        (("reset", "rst_received"), ("hang", "no_progress"), ("reset", "rst_received")),
         (("mptcp", "none"), ("unfinished", "time_limit"), ("mptcp", "none")),
     ],
 )

@@ -184,3 +184,17 @@ def test_unfinished_connections_end_with_status_1(tmp_path: Path, more: str, sta
     row = load(tmp_path / "out").summary.iloc[0]
     assert (row["unfinished"], row["hang"], row["served"]) == (1, 0, 0)
     assert len(unfinished_runs(tmp_path / "out")) == status
+
+
+@pytest.mark.parametrize("kind", ["request", "bulk"])
+@pytest.mark.parametrize("way", ["up", "down"])
+@pytest.mark.parametrize("begin", range(400, 1_600, 150))
+def test_the_client_always_gives_up_first(kind: Any, way: str, begin: int) -> None:
+    """Whichever direction goes dark, and when: a reset by the server's application would hide the verdict."""
+    overrides: dict[str, object] = {"paths.*.rate": 1, f"paths.*.blackout.{way}": f"{begin}ms-600s"}
+    for request, response in ((300, 2_000_000), (2_000_000, 300)):
+        workload = Workload(kind, request, response, arrivals=100.0, timeout=3 * SECOND)
+        outcome = run_cell(Profile.V1, overrides=overrides, workload=workload)
+        (row,) = join(outcome.rows)
+        assert row["verdict"] in ("hang", "unfinished"), row
+        assert row["server_verdict"] != "unfinished", row
