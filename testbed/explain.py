@@ -95,6 +95,10 @@ FIELDS = {
     "interrupted": "true where Ctrl-C, or another signal, ended the program before it was done",
     "fast_open": "what became of Fast Open",
     "syn_data": "bytes that the server took from the SYN",
+    "setup_ms": "from a client's SYN until it was connected, in milliseconds",
+    "duration_ms": "from a client's SYN until it had all that it was to receive, or had all that it sent "
+    "acknowledged, in milliseconds: the download time; empty where that never happened",
+    "goodput_mbit": "bytes that reached an application, both ways, over the duration, in Mbit/s",
     "served": "connections that ended well, every byte that was to come has come",
     "second_path": "connections that had a second subflow",
     "server_half_open_peak": "the most connections in SYN-RECEIVED that the server held at once",

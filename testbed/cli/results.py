@@ -20,8 +20,8 @@ def results(
     ] = False,
 ) -> None:
     """The rates of every cell with their 95 % intervals, or the rows behind them."""
-    from testbed.cli.show import summary_table
-    from testbed.results import load
+    from testbed.cli.show import tables
+    from testbed.results import load, matrix
 
     loaded = load(directory)
     if parquet:
@@ -29,7 +29,7 @@ def results(
     elif csv or paths:
         (loaded.paths if paths else loaded.connections).to_csv(sys.stdout, index=False)
     else:
-        print(summary_table(loaded))
+        print(tables(loaded, matrix(loaded)))
 
 
 def report(

@@ -47,7 +47,7 @@ def run(
     ] = False,
 ) -> None:
     """Run an experiment: what is missing of it, in parallel, then its tables, figures and report."""
-    from testbed.cli.show import calibration_text, matrix_table, summary_table, warning_lines
+    from testbed.cli.show import calibration_text, tables, warning_lines
     from testbed.figures import demands
     from testbed.results import matrix
     from testbed.runner import choose_way, conclude, load_experiment, run_campaign
@@ -72,7 +72,7 @@ def run(
     if finished.done:
         conclusion = conclude(finished.directory, campaign.experiment.figures)
         cases = matrix(conclusion.results)
-        print(matrix_table(cases) if cases else summary_table(conclusion.results))
+        print(tables(conclusion.results, cases))
         for warning in warning_lines(conclusion.results):
             print(warning, file=sys.stderr)
         for figure in conclusion.figures:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,7 +64,7 @@ def summary_table(results: Results) -> str:
     withheld = summary["expected_withheld"].astype(object).fillna("").astype(str)
     expected = [name for name in expected if summary[f"{name}_expected"].notna().any() or withheld.any()]
     head = [*results.factors, "n", *(f"{name} %" for name in verdicts)]
-    head += [*(f"{name} expected %" for name in expected), "set-up ms", "goodput Mbit/s"]
+    head += [*(f"{name} expected %" for name in expected), "set-up ms", "duration ms", "goodput Mbit/s"]
     head += [*traffic.values(), *(f"path {name} %" for name in shares.values())]
     if int(summary["invalid_runs"].sum()):
         head.append("invalid runs")
@@ -77,7 +77,8 @@ def summary_table(results: Results) -> str:
             rate = 100 * row[f"{name}_rate"]
             cells.append("-" if rate != rate else f"{rate:6.2f} [{low:5.2f}, {high:6.2f}]")
         cells += [_percent(row[f"{name}_expected"]) for name in expected]
-        cells += [_number(row["setup_ms"], ".1f"), _number(row["goodput_mbit"], ".2f")]
+        cells += [_number(row["setup_ms"], ".1f"), _bounded(row, "duration_ms")]
+        cells.append(_number(row["goodput_mbit"], ".2f"))
         cells += [_number(row[name], ".2f").removesuffix(".00") for name in traffic]
         cells += [_number(100 * row[name], ".1f") for name in shares]
         if "invalid runs" in head:
@@ -102,9 +103,23 @@ def _percent(share: float) -> str:
     return _number(100 * share, ".2f")
 
 
+def _bounded(row: Mapping[Any, Any], name: str) -> str:
+    """A mean with its 95 % interval: '412.3 [398.0, 425.1]'; without one where there is none."""
+    mean, low, high = (row[f"{name}{end}"] for end in ("", "_low", "_high"))
+    if mean != mean or low != low or high != high:
+        return _number(mean, ".1f")
+    return f"{mean:.1f} [{low:.1f}, {high:.1f}]"
+
+
 def _number(value: float, how: str) -> str:
     """'-' where nothing was measured."""
     return "-" if value != value else format(value, how)
+
+
+def tables(results: Results, cases: Matrix | None) -> str:
+    """The cases against what was expected of them, where there are any; then a row for each cell."""
+    parts = [matrix_table(cases)] if cases else []
+    return "\n\n".join([*parts, summary_table(results)])
 
 
 def matrix_table(found: Matrix) -> str:

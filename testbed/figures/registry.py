@@ -47,6 +47,16 @@ FIGURES = {
             "testbed.figures.goodput_by_path:draw",
         ),
         Figure(
+            "duration",
+            "How long a connection took, from its SYN to its last byte",
+            "testbed.figures.by_factor:draw_duration",
+        ),
+        Figure(
+            "goodput",
+            "What a connection carried",
+            "testbed.figures.by_factor:draw_goodput",
+        ),
+        Figure(
             "case_matrix",
             "What became of the connections in each case, beside what was expected",
             "testbed.figures.case_matrix:draw",

@@ -3,9 +3,9 @@
 Decides the columns of all three. connections.parquet has one row per connection of every valid run, with
 the cell's factors under their dotted names, paths.parquet one per subflow; summary.csv one row per cell: the
 factors, how many connections, per verdict the count, its rate and the 95 % Wilson bounds, what the closed
-form says, mean goodput (of all, and by verdict) and set-up time with bootstrap bounds, how many were served
-and had a second path, what the server held, each path's share, and what competing traffic got. Invalid runs
-are counted and never averaged in. Must not know how anything was run or drawn.
+form says, mean goodput (of all, and by verdict), set-up time and duration with bootstrap bounds, how many
+were served and had a second path, what the server held, each path's share, and what competing traffic got.
+Invalid runs are counted and never averaged in. Must not know how anything was run or drawn.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ CONNECTIONS = "connections.parquet"
 PATHS = "paths.parquet"
 SUMMARY = "summary.csv"
 GOODPUTS = ("mptcp", "fallback", "tcp")  # verdicts whose goodput is told apart
+MEANS = ("goodput_mbit", "setup_ms", "duration_ms")  # of each cell, with bounds
 ENVIRONMENT = "environment.json"
 
 
@@ -164,7 +165,7 @@ def summarise(
     said = None if withheld else said
     for name in ("fallback", "reset", "hang"):  # NaN where there is no closed form
         row[f"{name}_expected"] = getattr(said, name) if said else float("nan")
-    for name in ("goodput_mbit", "setup_ms"):
+    for name in MEANS:
         row.update(_mean(name, frame[name] if total else ()))
     for word in GOODPUTS:
         found = frame.loc[frame["verdict"] == word, "goodput_mbit"] if total else ()
