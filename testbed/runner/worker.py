@@ -27,6 +27,7 @@ from testbed.model import assumptions
 from testbed.plan import NetPlan
 from testbed.records import LOG, write_run
 from testbed.runner.backends import Backend, Job
+from testbed.runner.bind import crossed
 from testbed.runner.fidelity import Fidelity
 from testbed.runner.network import hosts_of, network_of
 from testbed.runner.spec import Cell, build, model_of
@@ -101,7 +102,7 @@ def _record(head: dict[str, Any], outcome: RunOutcome, cell: Cell) -> dict[str, 
         **head,
         "invalid": outcome.invalid,
         "retry": outcome.retry and head["net"] != "sim",  # whether an invalid run may be tried again
-        "warnings": [*warnings_of(outcome), *idle(cell, plan, traffic)],
+        "warnings": [*warnings_of(outcome), *idle(cell, plan, traffic), *crossed(plan, outcome.rows)],
         "model": _model(cell, plan),
         "unfinished": unfinished(outcome.rows),
         "elapsed_ns": outcome.elapsed_ns,
