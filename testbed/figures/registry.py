@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING
 
 from testbed.errors import UserError
 from testbed.figures.factors import cases, no_demand, one_loss
+from testbed.results import Results, share_columns
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Picture
-
-    from testbed.results import Results
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +75,28 @@ def draw(name: str, results: Sequence[Results], directory: Path | None = None) -
 
     Written to `directory`, by default that of the first. UserError where the rows do not suit the figure.
     """
+    from testbed.figures.style import save
+
+    return save(picture_of(name, results), (directory or results[0].directory) / name)
+
+
+def picture_of(name: str, results: Sequence[Results]) -> Picture:
+    """The same as a picture that is not written. UserError as for `draw`."""
     if name not in FIGURES:
         raise UserError(f"no figure is called {name!r}; there are {', '.join(FIGURES)}")
     module, _, function = FIGURES[name].drawn_by.partition(":")
     picture: Picture = getattr(importlib.import_module(module), function)(list(results))
-    from testbed.figures.style import save
+    return picture
 
-    return save(picture, (directory or results[0].directory) / name)
+
+def default_figure(results: Results) -> str:
+    """For an experiment that names none: its cases, its losses, its paths, or how long connections took."""
+    factors = results.factors
+    bulk = any(record["settings"]["workload"]["type"] == "bulk" for record in results.records)
+    if not cases(factors):
+        return "case_matrix"
+    if not one_loss(factors) and results.summary["fallback"].sum():
+        return "fallback_by_loss"
+    if bulk:
+        return "goodput_by_path" if share_columns(results.summary) else "goodput"
+    return "duration"

@@ -4,6 +4,7 @@ from testbed.plan.build import plan_from
 from testbed.plan.catalogue import known_topologies, load_topology, topology_file
 from testbed.plan.overrides import place_of, with_overrides
 from testbed.plan.picture import describe, draw
+from testbed.plan.sketch import sketch
 from testbed.plan.values import (
     Direction,
     Hop,
@@ -30,6 +31,7 @@ __all__ = [
     "load_topology",
     "place_of",
     "plan_from",
+    "sketch",
     "topology_file",
     "with_overrides",
 ]

@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import testbed
+from testbed.plan import sketch
 from testbed.runner.experiment import Campaign
+from testbed.runner.network import network_of
 
 PACKAGES = ("mptcp-testbed", "mininet", "pyroute2", "pydantic", "pandas", "scipy", "matplotlib")
 
@@ -36,7 +38,17 @@ def describe(campaign: Campaign, net: str, way: str, jobs: int) -> dict[str, Any
         "command": sys.argv,
         "figures": list(campaign.experiment.figures),
         "experiment": campaign.resolved(),
+        "source": _source(campaign),
+        "topology": sketch(network_of(campaign.cells[0].cell)),
     }
+
+
+def _source(campaign: Campaign) -> str:
+    """The experiment's file as it was written; '' where it is none that can be read."""
+    try:
+        return Path(campaign.source).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 def machine() -> dict[str, Any]:
