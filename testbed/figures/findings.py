@@ -67,8 +67,8 @@ def _closed_form(results: Results, rows: Sequence[Row]) -> list[str]:
         )
         for row in outside[:MOST_NAMED]:
             said.append(
-                f"{verdict} with {cell_name(results, row)}: measured {_rate(row, verdict)}, expected "
-                f"{100 * row[f'{verdict}_expected']:.2f} %."
+                f"{verdict.capitalize()} with {cell_name(results, row)}: measured {_rate(row, verdict)}, "
+                f"expected {100 * row[f'{verdict}_expected']:.2f} %."
             )
     return said
 
@@ -123,6 +123,9 @@ def _trouble(results: Results, rows: Sequence[Row]) -> list[str]:
             f"{_many(cut, 'connection')} still moved data when workload.timeout ended them: these are no "
             "findings, raise the timeout."
         )
+    invalid = sum(bool(record["invalid"]) for record in results.records)
+    if invalid:
+        said.append(f"{invalid} of {_many(len(results.records), 'run')} are invalid and left out, see below.")
     for row in rows:
         if isinstance(why := row["expected_withheld"], str) and why:
             where = f" with {name}" if (name := cell_name(results, row)) else ""

@@ -8,6 +8,7 @@ evidence. Pictures stand in it as SVG in the page's own inks. Read first: findin
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
 from collections import Counter
@@ -71,6 +72,7 @@ def write_report(results: Results, figures: Sequence[str] | None = None) -> Path
             factor for factor in results.factors if factor.startswith(("topology.", "paths.", "links."))
         ],
         source=facts.get("source", ""),
+        overrides=_overrides(facts.get("command", ())),
         resolved=_read(results.directory / "experiment.yaml"),
         calibration=calibration_table(results.directory),
         calibration_head=CALIBRATION_HEAD,
@@ -101,6 +103,12 @@ def _pictures(results: Results, names: Sequence[str]) -> list[Picture]:
 
 def _read(path: Path) -> str:
     return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+def _overrides(command: Sequence[str]) -> list[str]:
+    """The values of `--set KEY=VALUE` on the command line."""
+    after = [word for before, word in itertools.pairwise(command) if before == "--set"]
+    return after + [word.removeprefix("--set=") for word in command if word.startswith("--set=")]
 
 
 def _subtitle(results: Results) -> str:
