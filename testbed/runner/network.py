@@ -60,22 +60,24 @@ def impossible(cell: Cell, plan: NetPlan) -> Iterator[tuple[Path_, str]]:
 
 
 def paths_of(cell: Cell) -> dict[str, dict[str, Any]]:
-    """For a run's record: of each path by name both addresses, and the lowest rate each way in bit/s."""
+    """For a run's record: of each path by name both addresses, and each way the lowest rate in bit/s and the
+    link that has it."""
     plan = network_of(cell)
     return {
         path.name: {
             "client": path.client_address,
             "server": path.server_address,
-            "rate_up": _rate(plan, path.up),
-            "rate_down": _rate(plan, path.down),
+            **_slowest(plan, path.up, "up"),
+            **_slowest(plan, path.down, "down"),
         }
         for path in plan.paths
     }
 
 
-def _rate(plan: NetPlan, hops: Iterable[Hop]) -> int | None:
-    rates = [plan.link(name).params(way).rate for name, way in hops]
-    return min((rate for rate in rates if rate is not None), default=None)
+def _slowest(plan: NetPlan, hops: Iterable[Hop], way: str) -> dict[str, Any]:
+    rates = [(rate, name) for name, each in hops if (rate := plan.link(name).params(each).rate) is not None]
+    rate, link = min(rates, default=(None, None))
+    return {f"rate_{way}": rate, f"bottleneck_{way}": link}
 
 
 def _clients(plan: NetPlan) -> list[str]:
