@@ -36,7 +36,12 @@ VERDICTS = {
         "RFC 8684 §3.7",
     ),
     Verdict.RESET: ("the connection was ended by a RST", "RFC 9293 §3.10.7"),
-    Verdict.HANG: ("an application waited past its timeout: no end, no data", ""),
+    Verdict.HANG: ("an application waited for data until workload.timeout, and none moved", ""),
+    Verdict.UNFINISHED: (
+        "data still moved when the experiment's own time limit (workload.timeout) ended the connection: it "
+        "says nothing about the connection, so the command ends with status 1",
+        "",
+    ),
     Verdict.TCP: ("plain TCP was asked for, and plain TCP it was", "RFC 9293"),
     Verdict.UNKNOWN: ("of `testbed trace`: the capture does not show how the connection went", ""),
 }
@@ -121,6 +126,10 @@ FIELDS = {
     "interrupted": "true where Ctrl-C, or another signal, ended the program before it was done",
     "fast_open": "what became of Fast Open",
     "syn_data": "bytes that the server took from the SYN",
+    "setup_ms": "from a client's SYN until it was connected, in milliseconds",
+    "duration_ms": "from a client's SYN until it had all that it was to receive, or had all that it sent "
+    "acknowledged, in milliseconds: the download time; empty where that never happened",
+    "goodput_mbit": "bytes that reached an application, both ways, over the duration, in Mbit/s",
     "served": "connections that ended well, every byte that was to come has come",
     "second_path": "connections that had a second subflow",
     "server_half_open_peak": "the most connections in SYN-RECEIVED that the server held at once",

@@ -26,8 +26,8 @@ def results(
 ) -> None:
     """Print the rates of every cell with 95 % intervals, or the rows."""
     from testbed.cli.json_output import print_json, summary
-    from testbed.cli.show import note_lines, summary_table
-    from testbed.results import load, to_csv
+    from testbed.cli.show import note_lines, tables
+    from testbed.results import load, matrix, to_csv
 
     if as_json and (csv or parquet or paths):
         raise UserError("--json: prints the cells; leave out --csv, --parquet and --paths, which print rows")
@@ -39,7 +39,7 @@ def results(
     elif csv or paths:
         print(to_csv(loaded.paths if paths else loaded.connections), end="")
     else:
-        print(summary_table(loaded))
+        print(tables(loaded, matrix(loaded)))
         for line in note_lines(loaded):
             print(line, file=sys.stderr)
 

@@ -63,7 +63,7 @@ def run(
 
     Only missing runs are run, several at a time. Status 1 where a run failed or a case ended unexpectedly.
     """
-    from testbed.cli.show import calibration_text, matrix_table, note_lines, summary_table
+    from testbed.cli.show import calibration_text, note_lines, tables
     from testbed.figures import demands
     from testbed.results import matrix
     from testbed.runner import choose_way, conclude, load_experiment, run_campaign
@@ -99,7 +99,7 @@ def run(
     if finished.done:
         conclusion = conclude(finished.directory, campaign.experiment.figures)
         cases = matrix(conclusion.results)
-        print(matrix_table(cases) if cases else summary_table(conclusion.results))
+        print(tables(conclusion.results, cases))
         for line in note_lines(conclusion.results):
             print(line, file=sys.stderr)
         for figure in conclusion.figures:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from testbed.terminal import plain_word
 
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from testbed.results import Matrix, Results
+
+
+VERDICTS = ("mptcp", "tcp", "fallback", "reset", "hang", "unfinished")  # in the order of the table
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
@@ -69,14 +72,15 @@ def summary_table(results: Results) -> str:
 
     summary = results.summary
     shares, traffic = share_columns(summary), traffic_columns(summary)
-    verdicts = [name for name in ("mptcp", "tcp", "fallback", "reset", "hang") if int(summary[name].sum())]
+    verdicts = [name for name in VERDICTS if int(summary[name].sum())]
     only = verdicts[0] if len(verdicts) == 1 else None
     if only:
         verdicts = []
     expected = [name for name in verdicts if name in ("fallback", "reset")]
-    expected = [name for name in expected if summary[f"{name}_expected"].notna().any()]
+    withheld = summary["expected_withheld"].astype(object).fillna("").astype(str)
+    expected = [name for name in expected if summary[f"{name}_expected"].notna().any() or withheld.any()]
     head = [*results.factors, "n", *(f"{name} %" for name in verdicts)]
-    head += [*(f"{name} expected %" for name in expected), "set-up ms", "goodput Mbit/s"]
+    head += [*(f"{name} expected %" for name in expected), "set-up ms", "duration ms", "goodput Mbit/s"]
     head += [*traffic.values(), *(f"path {name} %" for name in shares.values())]
     if int(summary["invalid_runs"].sum()):
         head.append("invalid runs")
@@ -88,18 +92,54 @@ def summary_table(results: Results) -> str:
         cells.append(f"{row['connections']}")
         for name in verdicts:
             low, high = 100 * row[f"{name}_low"], 100 * row[f"{name}_high"]
-            cells.append(f"{100 * row[f'{name}_rate']:6.2f} [{low:5.2f}, {high:6.2f}]")
-        cells += [f"{100 * row[f'{name}_expected']:.2f}" for name in expected]
-        cells += [_known(row["setup_ms"], ".1f"), _known(row["goodput_mbit"], ".2f")]
-        cells += [_known(row[name], ".2f").removesuffix(".00") for name in traffic]
-        cells += [_known(100 * row[name], ".1f") for name in shares]
+            rate = 100 * row[f"{name}_rate"]
+            cells.append("-" if rate != rate else f"{rate:6.2f} [{low:5.2f}, {high:6.2f}]")
+        cells += [_percent(row[f"{name}_expected"]) for name in expected]
+        cells += [_number(row["setup_ms"], ".1f"), _bounded(row, "duration_ms")]
+        cells.append(_number(row["goodput_mbit"], ".2f"))
+        cells += [_number(row[name], ".2f").removesuffix(".00") for name in traffic]
+        cells += [_number(100 * row[name], ".1f") for name in shares]
         if "invalid runs" in head:
             cells.append(f"{row['invalid_runs']}")
         if "late runs" in head:
             cells.append(f"{row['late']}")
         rows.append(cells)
     total = int(summary["connections"].sum())
-    return table(head, rows) + (f"\n{counted(total, 'connection')}, verdict {only}" if only else "")
+    text = table(head, rows) + (f"\n{counted(total, 'connection')}, verdict {only}" if only else "")
+    return "\n".join([text, *withheld_lines(results)])
+
+
+def withheld_lines(results: Results) -> list[str]:
+    """The cells whose expected value is left out, and why."""
+    lines = []
+    for row in results.summary.to_dict("records"):
+        if isinstance(why := row["expected_withheld"], str) and why:
+            cell = ", ".join(f"{factor} {row[factor]}" for factor in results.factors) or "this cell"
+            lines.append(f"no expected value for {cell}: {why} (fidelity.queue_drops)")
+    return lines
+
+
+def _percent(share: float) -> str:
+    return _number(100 * share, ".2f")
+
+
+def _bounded(row: Mapping[Any, Any], name: str) -> str:
+    """A mean with its 95 % interval: '412.3 [398.0, 425.1]'; without one where there is none."""
+    mean, low, high = (row[f"{name}{end}"] for end in ("", "_low", "_high"))
+    if mean != mean or low != low or high != high:
+        return _number(mean, ".1f")
+    return f"{mean:.1f} [{low:.1f}, {high:.1f}]"
+
+
+def _number(value: float, how: str) -> str:
+    """'-' where nothing was measured."""
+    return "-" if value != value else format(value, how)
+
+
+def tables(results: Results, cases: Matrix | None) -> str:
+    """The cases against what was expected of them, where there are any; then a row for each cell."""
+    parts = [matrix_table(cases)] if cases else []
+    return "\n\n".join([*parts, summary_table(results)])
 
 
 def matrix_table(found: Matrix) -> str:

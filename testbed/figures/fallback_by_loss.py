@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from testbed.errors import UserError
 from testbed.figures.factors import losses, one_loss
 from testbed.figures.style import COLOURS, MARKERS, PROFILE_STYLE, PROFILE_TITLE, RC, evidence
-from testbed.results import Results, closed_form
+from testbed.results import Results
 
 PROFILE = "client.profile"
 Numbers = NDArray[np.float64]
@@ -114,12 +114,12 @@ def _points(
 
 def _line(axes: Axes, result: Results, series: pd.DataFrame, across: Across, colour: str) -> None:
     """The closed form, where there is one for these settings."""
-    settings = result.settings(int(series["cell"].iloc[0]))
+    cell = int(series["cell"].iloc[0])
     losses = series["loss"].to_numpy(dtype=float)
     fine = np.linspace(0, np.sqrt(losses.max()), 400) ** 2
-    said = [closed_form(settings, loss / 100) for loss in fine]
+    said = [result.expected(cell, loss / 100) for loss in fine]
     rates = [100 * each.fallback for each in said if each is not None]
-    if len(rates) < len(fine) or len(losses) < 2:
+    if len(rates) < len(fine) or len(losses) < 2 or series["fallback_expected"].isna().any():
         return
     axes.plot(across(fine), rates, color=colour, linewidth=5, alpha=0.28, zorder=1, solid_capstyle="round")
 

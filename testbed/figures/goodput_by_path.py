@@ -112,15 +112,20 @@ def _bars(axes: Axes, rows: pd.DataFrame, names: Sequence[str], *, labelled: boo
 
 
 def _marks(axes: Axes, result: Results, rows: pd.DataFrame) -> None:
-    """Of the direction that carried more; no mark where a path has no rate of its own."""
+    """Of the direction that carried more; no mark where a path has no rate of its own.
+
+    Paths whose slowest link is the same share its rate: in the sum it counts once.
+    """
     cell = int(rows["cell"].iloc[0])
     workload = result.settings(cell)["workload"]
     way = "up" if workload["request"] >= workload["response"] else "down"
     record = next(record for record in result.records if record["cell"] == cell)
-    rates = [path.get(f"rate_{way}") for path in record.get("paths", {}).values()]
+    paths = record.get("paths", {})
+    rates = [path.get(f"rate_{way}") for path in paths.values()]
     if rates and all(rates):
+        apart = {path.get(f"bottleneck_{way}") or name: path[f"rate_{way}"] for name, path in paths.items()}
         axes.axvline(max(rates) / 1e6, color="#555555", linestyle=":", linewidth=1.2, zorder=4)
-        axes.axvline(sum(rates) / 1e6, color="#555555", linestyle="--", linewidth=1.2, zorder=4)
+        axes.axvline(sum(apart.values()) / 1e6, color="#555555", linestyle="--", linewidth=1.2, zorder=4)
 
 
 def _colour(index: int) -> str:

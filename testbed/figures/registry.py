@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from testbed.errors import UserError
 from testbed.figures.factors import cases, no_demand, one_loss
+from testbed.results import Results, share_columns
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Picture
-
-    from testbed.results import Results
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +46,16 @@ FIGURES = {
             "goodput_by_path",
             "What a connection carried, and over which path",
             "testbed.figures.goodput_by_path:draw",
+        ),
+        Figure(
+            "duration",
+            "How long a connection took, from its SYN to its last byte",
+            "testbed.figures.by_factor:draw_duration",
+        ),
+        Figure(
+            "goodput",
+            "What a connection carried",
+            "testbed.figures.by_factor:draw_goodput",
         ),
         Figure(
             "case_matrix",
@@ -82,9 +91,27 @@ def draw(name: str, results: Sequence[Results], directory: Path | None = None) -
 
     Written to `directory`, by default that of the first. UserError where the rows do not suit the figure.
     """
+    from testbed.figures.style import save
+
+    return save(picture_of(name, results), (directory or results[0].directory) / name)
+
+
+def picture_of(name: str, results: Sequence[Results]) -> Picture:
+    """The same as a picture that is not written. UserError as for `draw`."""
     if name not in FIGURES:
         raise UserError(f"no figure is called {name!r}; there are {', '.join(FIGURES)}")
     picture: Picture = drawing(FIGURES[name].drawn_by)(list(results))
-    from testbed.figures.style import save
+    return picture
 
-    return save(picture, (directory or results[0].directory) / name)
+
+def default_figure(results: Results) -> str:
+    """For an experiment that names none: its cases, its losses, its paths, or how long connections took."""
+    factors = results.factors
+    bulk = any(record["settings"]["workload"]["type"] == "bulk" for record in results.records)
+    if not cases(factors):
+        return "case_matrix"
+    if not one_loss(factors) and results.summary["fallback"].sum():
+        return "fallback_by_loss"
+    if bulk:
+        return "goodput_by_path" if share_columns(results.summary) else "goodput"
+    return "duration"

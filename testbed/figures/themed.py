@@ -30,6 +30,9 @@ INKS = {
     "#1b7837": "--kernel",
     "#004c7a": "--v1",
     "#ffffff": "--paper",
+    "#222222": "--ink",
+    "#dcecd9": "--good-wash",
+    "#eeeeee": "--wash",
 }
 
 

@@ -1,8 +1,9 @@
 """Linux's sockets behind the contract of testbed/mptcp/endpoint.py: the same applications run on them.
 
 Decides how readiness of sockets becomes events, and when the kernel is asked about a connection: once it is
-there, with its first data, before this end closes, at its end. Descriptions are made of the most that was
-seen. Handed the time like every endpoint; packets and timers are the kernel's. Knows nothing of workloads.
+there, with its first data, before this end closes, at its end, and for every description. Descriptions are
+made of the most that was seen. Handed the time like every endpoint; packets and timers are the kernel's.
+Knows nothing of workloads.
 Read first: testbed/workloads/host.py (Hosted), sockets.py; mptcp(7) where there is one.
 """
 
@@ -129,7 +130,10 @@ class KernelEndpoint:
         self._finish(conn, verdicts.End(verdict, reason, "rst"), clean=False)
 
     def describe(self, connection: int) -> ConnectionReport:
-        return self._connections[connection].report()
+        """As it is now: the kernel is asked once more while there is a socket."""
+        conn = self._connections[connection]
+        conn.observe()
+        return conn.report()
 
     def forget(self, connection: int) -> None:
         del self._connections[connection]

@@ -15,6 +15,7 @@ class Verdict(StrEnum):
     RESET = "reset"
     HANG = "hang"
     TCP = "tcp"  # plain TCP was asked for
+    UNFINISHED = "unfinished"  # a time limit of the experiment ended it while data still moved: no finding
     UNKNOWN = "unknown"  # of captures alone: they do not show it
 
 
@@ -215,6 +216,11 @@ class Reason(StrEnum):
         "the application gave up waiting: the peer has no such connection or sends nothing",
         "",
     )
+    TIME_LIMIT = (
+        "time_limit",
+        "data still moved when the time limit of the experiment (workload.timeout) ended the connection",
+        "",
+    )
     NOT_CAPTURED = (
         "not_captured",
         "the capture lacks the packets or options that would show how the connection went",
@@ -247,5 +253,8 @@ RESET_REASONS = (
     Reason.RST_UNACCEPTABLE_PERFORMANCE,
     Reason.RST_MIDDLEBOX,
 )
+
+# Verdicts of connections that did not come to an end in good order, so that bytes may be missing.
+CUT_OFF = frozenset({Verdict.RESET, Verdict.HANG, Verdict.UNFINISHED})
 
 HANGS = frozenset({Reason.NO_PROGRESS, Reason.CONNECT_TIMED_OUT, Reason.DATA_TIMED_OUT})

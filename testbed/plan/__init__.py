@@ -5,6 +5,7 @@ from testbed.plan.catalogue import known_topologies, load_topology, topology_fil
 from testbed.plan.overrides import place_of, with_overrides
 from testbed.plan.picture import describe, draw
 from testbed.plan.reach import joined
+from testbed.plan.sketch import sketch
 from testbed.plan.values import (
     Direction,
     Hop,
@@ -32,6 +33,7 @@ __all__ = [
     "load_topology",
     "place_of",
     "plan_from",
+    "sketch",
     "topology_file",
     "with_overrides",
 ]

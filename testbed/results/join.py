@@ -1,8 +1,9 @@
 """Both ends' rows of one run -> one row per connection.
 
 Decides which server row belongs to which client row (the client's address and port), and what the
-connection's verdict is where the two disagree: `fallback` if either end fell back, else what the client saw,
-since it waits for the result. Both ends' verdicts and reasons are kept beside it.
+connection's verdict is where the two disagree: `unfinished` where the client's time limit struck; `fallback`
+if either end fell back; else what the client saw, since it waits for the result (a server's application waits
+for longer). Both ends' verdicts and reasons are kept beside it.
 Must not know how rows were made. The words are those of testbed/mptcp/reasons.py.
 """
 
@@ -55,7 +56,9 @@ def connection(client: Row, server: Row | None) -> dict[str, Any]:
     there: Row = server or {}
     opened, connected = client.get("opened_ns"), client.get("connected_ns")
     done = client.get("done_ns")
-    received, sent = client.get("bytes_received") or 0, there.get("bytes_received") or 0
+    received = client.get("bytes_received") or 0
+    # Without a row of the server's (behind a NAT it has another port): what was acknowledged.
+    sent = there.get("bytes_received", client.get("bytes_sent")) or 0
     lasted = done - opened if done is not None and opened is not None else 0
     return {
         "connection": client["connection"],
@@ -75,6 +78,8 @@ def connection(client: Row, server: Row | None) -> dict[str, Any]:
         "first_byte_ns": client.get("first_byte_ns"),
         "done_ns": done,
         "setup_ms": (connected - opened) / 1e6 if connected is not None and opened is not None else None,
+        # From the SYN to the last byte that this client had to verify, or to have acknowledged.
+        "duration_ms": lasted / 1e6 if lasted > 0 else None,
         # Bytes that reached an application, both ways, over the time from the SYN to the last of them.
         "goodput_mbit": (received + sent) * 8e3 / lasted if lasted > 0 and received + sent else None,
         "bytes_up": sent,
@@ -95,6 +100,8 @@ def judge(client: Row, server: Row | None) -> tuple[str, str]:
     if server is None:
         return here
     there = (str(server["verdict"]), str(server["reason"]))
+    if here[0] == Verdict.UNFINISHED:
+        return here
     fallback = Verdict.FALLBACK.value
     if here[0] == fallback and (there[0] != fallback or here[1] not in CONSEQUENCES):
         return here

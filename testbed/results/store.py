@@ -3,10 +3,10 @@
 Decides the columns of all three. connections.parquet has one row per connection of every valid run, with
 the cell's factors under their dotted names, paths.parquet one per subflow; summary.csv one row per cell: the
 factors, how many connections, per verdict the count, its rate and the 95 % Wilson bounds, what the closed
-form says, mean goodput (of all, and by verdict) and set-up time with bounds over runs, how many were served
-and had a second path, what the server held, each path's share, and what competing traffic got. Invalid runs
-are counted and never averaged in; of late runs the verdicts count and the times do not (late.py). Must not
-know how anything was run or drawn.
+form says, mean goodput (of all and by verdict), set-up time and duration with bounds over runs, how many were
+served and had a second path, what the server held, each path's share, and what competing traffic got. Invalid
+runs are counted and never averaged in; of late runs the verdicts count and the times do not (late.py). Must
+not know how anything was run or drawn.
 """
 
 from __future__ import annotations
@@ -22,21 +22,24 @@ import numpy as np
 import pandas as pd
 
 from testbed.errors import UserError
-from testbed.mptcp.reasons import ENDPOINT_VERDICTS
+from testbed.model import Prediction
+from testbed.mptcp.reasons import CUT_OFF, ENDPOINT_VERDICTS
 from testbed.records import RECORD, RUNS, finished_runs, read_rows, write_atomically
 from testbed.results.csv_text import read_csv, to_csv
-from testbed.results.expected import closed_form
+from testbed.results.expected import closed_form, expected_of
 from testbed.results.held import held_of
 from testbed.results.join import connection, pairs
 from testbed.results.late import counts_times, is_late, without_times
 from testbed.results.paths import COLUMNS, names_of, path_rows, shares
 from testbed.results.statistics import cluster_mean, wilson_interval
 from testbed.results.traffic import traffic_of
+from testbed.workloads import overflowed
 
 CONNECTIONS = "connections.parquet"
 PATHS = "paths.parquet"
 SUMMARY = "summary.csv"
 GOODPUTS = ("mptcp", "fallback", "tcp")  # verdicts whose goodput is told apart
+MEANS = ("goodput_mbit", "setup_ms", "duration_ms")  # of each cell, with bounds
 ENVIRONMENT = "environment.json"
 
 
@@ -58,8 +61,15 @@ class Results:
         return list(self.records[0]["factors"]) if self.records else []
 
     def settings(self, cell: int) -> dict[str, Any]:
-        """Everything that made a cell: topology, client, server, workload, network."""
-        return next(record["settings"] for record in self.records if record["cell"] == cell)
+        """All that made a cell: topology, client, server, workload, network."""
+        return dict(self._record(cell)["settings"])
+
+    def expected(self, cell: int, loss: float | None = None, held: float | None = None) -> Prediction | None:
+        """The closed form of a cell, also with other shares of loss and of packets held back (0..1)."""
+        return expected_of(self._record(cell), loss, held)
+
+    def _record(self, cell: int) -> dict[str, Any]:
+        return next(record for record in self.records if record["cell"] == cell)
 
 
 def load(directory: Path | str, *, rows: bool = True) -> Results:
@@ -81,7 +91,7 @@ def load(directory: Path | str, *, rows: bool = True) -> Results:
     if (directory / ENVIRONMENT).exists():
         environment = json.loads((directory / ENVIRONMENT).read_text(encoding="utf-8"))
     summary = read_csv(directory / SUMMARY)
-    if not summarise(0, {}, records[0]["settings"], pd.DataFrame(), ()).keys() <= set(summary.columns):
+    if not summarise(0, {}, {}, pd.DataFrame(), records[:1]).keys() <= set(summary.columns):
         summary = write_tables(directory)  # an earlier version wrote them
     connections, paths = (
         pd.read_parquet(directory / name) if rows else _empty(name) for name in (CONNECTIONS, PATHS)
@@ -163,16 +173,18 @@ def summarise(
     row: dict[str, Any] = {"cell": cell, **factors, "connections": total}
     for verdict in ENDPOINT_VERDICTS:
         row.update(_rate(verdict.value, counts[verdict.value], total))
-    said = closed_form(settings)
+    said = expected_of(records[0]) if records else closed_form(settings)
+    row["expected_withheld"] = withheld = _withheld(records) if said else ""
+    said = None if withheld else said
     for name in ("fallback", "reset", "hang"):  # NaN where there is no closed form
         row[f"{name}_expected"] = getattr(said, name) if said else float("nan")
-    for name in ("goodput_mbit", "setup_ms"):
+    for name in MEANS:
         row.update(_mean(name, frame))
     for word in GOODPUTS:
         found = frame[frame["verdict"] == word] if total else frame
         row.update(_mean("goodput_mbit", found, f"{word}_goodput_mbit"))
-    # Of the connections that ended well: bytes that were wrong or missing. It must be 0.
-    well = frame[~frame["verdict"].isin(["reset", "hang"])] if total else frame
+    # Of the connections that ended in good order: bytes that were wrong or missing. It must be 0.
+    well = frame[~frame["verdict"].isin([str(verdict) for verdict in CUT_OFF])] if total else frame
     row["damaged"] = int((~well["intact"].astype(bool)).sum()) if total else 0
     row.update(_rate("served", len(well) - row["damaged"], total))
     row.update(_rate("second_path", int((frame["subflows"] > 1).sum()) if total else 0, total))
@@ -181,6 +193,16 @@ def summarise(
     row["late"] = sum(is_late(record) for record in records)
     row["runs"] = sum(counts_times(record) for record in records)
     return row
+
+
+def _withheld(records: Sequence[dict[str, Any]]) -> str:
+    """Why a cell with a closed form has no expected value: its queues overflowed. '' where they did not."""
+    dropped: Counter[str] = Counter()
+    for record in records:
+        if record["invalid"] is None:
+            dropped.update(overflowed(record.get("links", {})))
+    places = ", ".join(f"{count} packets on {name}" for name, count in dropped.items())
+    return f"queue overflow dropped {places}" if places else ""
 
 
 def _rate(name: str, count: int, total: int) -> dict[str, float]:

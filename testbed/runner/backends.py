@@ -6,6 +6,7 @@ simulator runs where a lab's parts are missing.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -15,7 +16,7 @@ from testbed.capture import CaptureWriter, Interface
 from testbed.mptcp.config import SECOND
 from testbed.mptcp.wire import Segment, encode
 from testbed.plan import NetPlan
-from testbed.runner.fidelity import Fidelity, judge, too_late
+from testbed.runner.fidelity import Fidelity, judge, judge_queues, too_late
 from testbed.runner.network import base_rtt, hosts_of, network_of
 from testbed.runner.spec import Cell
 from testbed.workloads import HostSpec, RunOutcome
@@ -48,11 +49,20 @@ def sim(job: Job) -> RunOutcome:
     plan = network_of(job.cell)
     hosts = hosts_of(job.cell, plan, job.seed)
     if not job.capture:
-        return simulate(plan, hosts, job.seed)
+        return _with_queues(simulate(plan, hosts, job.seed), job.fidelity)
     with ExitStack() as files:
         captures, sink = _captures(plan, job.directory, files)
         outcome = simulate(plan, hosts, job.seed, capture=sink)
-    return replace(outcome, captures=captures)
+    return _with_queues(replace(outcome, captures=captures), job.fidelity)
+
+
+def _with_queues(outcome: RunOutcome, thresholds: Fidelity) -> RunOutcome:
+    """The outcome with what its queues dropped judged. Alone, that is no reason for another try."""
+    full = judge_queues(outcome.links, thresholds)
+    if full is None:
+        return outcome
+    machine = outcome.invalid is not None and outcome.retry
+    return replace(outcome, invalid="; ".join(filter(None, (outcome.invalid, full))), retry=machine)
 
 
 def _captures(
@@ -90,11 +100,15 @@ def mininet(job: Job) -> RunOutcome:
     reasons = [why for why in (outcome.invalid, judge(outcome.fidelity, job.fidelity)) if why]
     floods = {host.name for host in hosts if host.flood is not None}
     late = too_late(outcome.fidelity, job.fidelity, base_rtt(plan), floods)
-    return replace(outcome, invalid="; ".join(reasons) or None, late=late)
+    return _with_queues(replace(outcome, invalid="; ".join(reasons) or None, late=late), job.fidelity)
 
 
 def _longest(hosts: tuple[HostSpec, ...]) -> float:
-    """Seconds after which a run cannot end well any more."""
+    """Seconds after which a run cannot end well any more: all arrivals, then the last connection's limit.
+
+    The sum of n exponential gaps is below n + 10 sqrt(n) + 20 mean gaps but for one run in 10^9.
+    """
     client = next(host for host in hosts if host.role == "client" and not host.background)
-    arrivals = client.connections / client.workload.arrivals if client.workload.type != "bulk" else 0.0
-    return 2 * arrivals + (client.workload.start + client.workload.timeout) / SECOND + MARGIN
+    workload, count = client.workload, client.connections
+    arrivals = (count + 10 * math.sqrt(count) + 20) / workload.arrivals if workload.type != "bulk" else 0.0
+    return arrivals + (workload.start + workload.limit) / SECOND + MARGIN

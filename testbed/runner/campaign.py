@@ -1,8 +1,9 @@
 """Runs everything that an experiment still lacks: order, tries, parallelism, what is said meanwhile.
 
-Decides how many runs overlap, when a run is tried again (three tries, all kept), and how a campaign ends.
-Simulated runs start in the order of the file, those of a lab in blocks (blocks.py). Must not know how a run
-is executed (backends.py) or stored (store.py, testbed/records.py), and draws nothing.
+Decides how many runs overlap, when a run is tried again (three tries, all kept; a simulated run, or one whose
+queue overflowed, never), and how a campaign ends. Simulated runs start in the order of the file, those of a
+lab in blocks (blocks.py). Must not know how a run is executed (backends.py) or stored (store.py,
+testbed/records.py), and draws nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from testbed.records import finished_runs, write_atomically
 from testbed.runner import environment
 from testbed.runner.backends import BACKENDS
 from testbed.runner.calibrate import calibrate
-from testbed.runner.executions import TRIES, Run
+from testbed.runner.executions import Run, may_retry
 from testbed.runner.experiment import Campaign, written
 from testbed.runner.fidelity import Fidelity
 from testbed.runner.identity import code_version
@@ -30,6 +31,7 @@ from testbed.runner.pool import Pool
 from testbed.runner.room import check_room, needs_room
 from testbed.runner.spec import build
 from testbed.runner.store import Store, open_store
+from testbed.runner.unfinished import unfinished_runs
 from testbed.workloads import Workload
 
 LABS_PER_CORE = {
@@ -109,7 +111,7 @@ def run_campaign(
         _name_others(store, store.plan(commit, reuse_old), commit, reuse_old, watch)
         _calibrate(store, net, watch, calibrated)
         failures = _run_missing(store, net, size, backend or BACKENDS[net], commit, watch)
-        failures += _never_valid(store)
+        failures += [*_never_valid(store), *unfinished_runs(store.directory)]
         return Finished(store.directory, len(list(finished_runs(store.directory))), store.moved, failures)
 
 
@@ -193,7 +195,8 @@ def _run_missing(
                 progress.notices.append(f"{run.name} failed: {message}")
             if reply["status"] == "invalid":
                 progress.notices.append(f"{run.name} is invalid: {message}")
-            again = executions[run.name].next_run(run.attempt) if reply["status"] == "invalid" else None
+            retry = reply["status"] == "invalid" and reply["retry"]
+            again = executions[run.name].next_run(run.attempt) if retry else None
             if again is not None:
                 runs[again.name] = again
                 executions[again.name] = executions[run.name]
@@ -244,9 +247,10 @@ def _never_valid(store: Store) -> list[str]:
         tried.setdefault(place, []).append(record)
     lines = []
     for records in tried.values():
-        if len(records) >= TRIES and all(record["invalid"] for record in records):
-            last = records[-1]
-            lines.append(f"{store.runs / last['run']}: invalid after {len(records)} tries: {last['invalid']}")
+        last = records[-1]
+        if all(record["invalid"] for record in records) and not may_retry(last, len(records)):
+            tries = f"after {len(records)} tries" if len(records) > 1 else "and not repeated"
+            lines.append(f"{store.runs / last['run']}: invalid {tries}: {last['invalid']}")
     return lines
 
 

@@ -1,6 +1,6 @@
 """What a finished campaign leaves beside its runs: tables, figures, report.
 
-Decides their order, and that an experiment without a single valid connection has no figures.
+Decides their order, and that an experiment without a single valid connection has no figures, but a report.
 """
 
 from __future__ import annotations
@@ -31,6 +31,6 @@ def conclude(directory: Path, figures: tuple[str, ...]) -> Conclusion:
         write_tables(directory)
         results = load(directory)
         if results.connections.empty:
-            return Conclusion(results, (), None)
+            return Conclusion(results, (), write_report(results, ()))
         report = write_report(results, figures)
     return Conclusion(results, tuple(directory / f"{name}.png" for name in figures), report)

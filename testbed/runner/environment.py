@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from testbed.interpreter import child_environment
+from testbed.plan import sketch
 from testbed.portable import is_root, usable_cores
 from testbed.runner.experiment import Campaign
+from testbed.runner.network import network_of
 from testbed.shipped import checkout
 from testbed.version import version
 
@@ -38,7 +40,17 @@ def describe(campaign: Campaign, net: str, way: str, jobs: int) -> dict[str, Any
         "command": sys.argv,
         "figures": list(campaign.experiment.figures),
         "experiment": campaign.resolved(),
+        "source": _source(campaign),
+        "topology": sketch(network_of(campaign.cells[0].cell)),
     }
+
+
+def _source(campaign: Campaign) -> str:
+    """The experiment's file as it was written; '' where it is none that can be read."""
+    try:
+        return Path(campaign.source).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 def machine() -> dict[str, Any]:

@@ -29,6 +29,15 @@ GAP = 3  # parts that may be missing before others, in multiples of a repeat's: 
 Record = Mapping[str, Any]
 
 
+def may_retry(record: Record, tries: int) -> bool:
+    """Whether an invalid run, the last of `tries`, may be tried again with another seed.
+
+    Only where the machine made it invalid. Repeating a simulated run, or one whose queue overflowed, would
+    choose the runs by their outcome.
+    """
+    return tries < TRIES and bool(record.get("retry", record.get("net") != "sim"))
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """One try of an execution. `attempt` counts from 1. `connections` is the size of this run."""
@@ -62,7 +71,10 @@ class Execution:
         return any(record["invalid"] is None for record in self.tries.values())
 
     def next_run(self, after: int = 0) -> Run | None:
-        """The first try behind `after` that is not there; None where all have been used."""
+        """The first try behind `after` that is not there; None where all have been used, or where the last
+        one may not be repeated."""
+        if self.tries and not may_retry(self.tries[max(self.tries)], len(self.tries)):
+            return None
         missing = (attempt for attempt in range(after + 1, TRIES + 1) if attempt not in self.tries)
         attempt = next(missing, None)
         if attempt is None:

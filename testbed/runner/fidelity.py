@@ -3,8 +3,8 @@
 Decides the thresholds, their defaults, and the words for a run that broke one. There are two limits. A run
 that broke the first (`judge`) is invalid, tried again and never averaged in (campaign.py): its verdicts may
 be wrong. A run that broke the second (`too_late`) keeps its verdicts, but its times are those of the machine:
-they are left out (testbed/results/late.py). The figures are measured in testbed/drive and net. Nothing of
-this concerns the simulator. Must not know how a lab works.
+they are left out (testbed/results/late.py). The figures are measured in testbed/drive and net. In the
+simulator only `queue_drops` has a meaning. Must not know how a lab works.
 Read first: testbed/drive/fidelity.py for the names of the figures.
 """
 
@@ -13,7 +13,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
+
+from testbed.workloads import overflowed
 
 MILLISECOND = 1_000_000
 
@@ -40,6 +42,7 @@ class Fidelity:
     wire_cpu: float = 0.9
     host_cpu: float = 0.95
     lost: int = 0  # packets that a device refused: neither the link model nor a queue dropped them
+    queue_drops: Literal["count", "invalid"] = "count"  # whether a run whose queue overflowed counts
     calibrate: bool = True  # measure the links first
     rate_error: float = 0.02  # of a link's rate, and of its queue
     rtt_error: int = MILLISECOND
@@ -98,6 +101,21 @@ _CHECKS = [
     ("lost", _Check("(.+)_write_errors", _count, "{who} could not write {value} packets", _BUSY)),
 ]
 QUANTILES = {"late_p50": ("p50", "half"), "late_p99": ("p99", "1 %")}
+
+
+def judge_queues(links: Mapping[str, Mapping[str, Any]], thresholds: Fidelity) -> str | None:
+    """Why a run does not count under `queue_drops: invalid`: its queues overflowed. None where it counts.
+
+    Such a run must not be repeated with another seed: the runs that are left would be those without losses.
+    """
+    full = overflowed(links)
+    if thresholds.queue_drops == "count" or not full:
+        return None
+    places = ", ".join(f"{count} packets on {name}" for name, count in full.items())
+    return (
+        f"queue overflow dropped {places}, where fidelity.queue_drops is invalid: lower workload.arrivals, "
+        "raise the link's queue or rate, or set fidelity.queue_drops: count"
+    )
 
 
 def judge(figures: Mapping[str, float], thresholds: Fidelity) -> str | None:

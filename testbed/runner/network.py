@@ -16,7 +16,8 @@ from typing import Any
 from testbed.errors import UserError
 from testbed.linux.settings import refusals
 from testbed.mptcp.config import ClientConfig, ServerConfig
-from testbed.plan import Hop, NetPlan, load_topology, plan_from, with_overrides
+from testbed.plan import Hop, NetPlan, PathPlan, load_topology, plan_from, with_overrides
+from testbed.runner.bind import bound, in_order, without_effect
 from testbed.runner.document import Path_
 from testbed.runner.seeds import derive
 from testbed.runner.spec import Cell, build
@@ -38,6 +39,13 @@ def impossible(cell: Cell, plan: NetPlan) -> Iterator[tuple[Path_, str]]:
     """What its host cannot do: endpoints of other hosts, keys without a meaning to Linux, traffic from and to
     hosts that are not there for it. Key, and words."""
     yield from pairs_of(cell, plan)[1]
+    try:
+        for name in _clients(plan):
+            _bound(cell, plan, name)
+    except UserError as error:
+        yield ("client", "bind"), str(error)
+        return
+    yield from without_effect(build(ClientConfig, cell.client), build(ServerConfig, cell.server))
     for spec in _measured(cell, plan, 0):
         config = spec.client or spec.server
         if config is not None:
@@ -48,7 +56,8 @@ def impossible(cell: Cell, plan: NetPlan) -> Iterator[tuple[Path_, str]]:
             text, dev = endpoint.text, endpoint.dev
             words = ""
             if text not in spec.addresses:
-                words = f"{text} is no address of {spec.name}; it has {', '.join(spec.addresses)}"
+                chosen = " by client.bind" if spec.role == "client" and _words(cell) else ""
+                words = f"{text} is no address of {spec.name}; it has {', '.join(spec.addresses)}{chosen}"
             elif dev and dev != devices[text]:
                 words = f"dev {dev}: {text} is the address of {devices[text]}"
             if words:
@@ -64,14 +73,15 @@ def _timeouts(role: str, config: ClientConfig | ServerConfig) -> Iterator[tuple[
 
 
 def paths_of(cell: Cell) -> dict[str, dict[str, Any]]:
-    """For a run's record: of each path by name both addresses, and the lowest rate each way in bit/s."""
+    """For a run's record: of each path by name both addresses, and each way the lowest rate in bit/s and the
+    link that has it."""
     plan = network_of(cell)
     return {
         path.name: {
             "client": path.client_address,
             "server": path.server_address,
-            "rate_up": _rate(plan, path.up),
-            "rate_down": _rate(plan, path.down),
+            **_slowest(plan, path.up, "up"),
+            **_slowest(plan, path.down, "down"),
         }
         for path in plan.paths
     }
@@ -90,9 +100,26 @@ def _least_delay(plan: NetPlan, hop: Hop) -> int:
     )
 
 
-def _rate(plan: NetPlan, hops: Iterable[Hop]) -> int | None:
-    rates = [plan.link(name).params(way).rate for name, way in hops]
-    return min((rate for rate in rates if rate is not None), default=None)
+def _slowest(plan: NetPlan, hops: Iterable[Hop], way: str) -> dict[str, Any]:
+    rates = [(rate, name) for name, each in hops if (rate := plan.link(name).params(each).rate) is not None]
+    rate, link = min(rates, default=(None, None))
+    return {f"rate_{way}": rate, f"bottleneck_{way}": link}
+
+
+def _clients(plan: NetPlan) -> list[str]:
+    return [node.name for node in plan.nodes if node.role == "client"]
+
+
+def _words(cell: Cell) -> tuple[str, ...]:
+    words: tuple[str, ...] = getattr(cell.client, "bind", ())
+    return words
+
+
+def _bound(cell: Cell, plan: NetPlan, client: str) -> list[PathPlan]:
+    """The paths that a client uses, to the first server that it has paths to; the first subflow's first."""
+    server = next(path.server for path in plan.paths if path.client == client)
+    paths = [path for path in plan.paths if (path.client, path.server) == (client, server)]
+    return bound(_words(cell), paths)
 
 
 @lru_cache(maxsize=256)
@@ -122,18 +149,19 @@ def _measured(cell: Cell, plan: NetPlan, seed: int) -> tuple[HostSpec, ...]:
     workload = build(Workload, cell.workload)
     common: dict[str, Any] = {"workload": workload, "connections": cell.connections}
     specs = []
-    clients = [node.name for node in plan.nodes if node.role == "client"]
-    for name in clients:
-        server = next(path.server for path in plan.paths if path.client == name)
-        paths = [path for path in plan.paths if (path.client, path.server) == (name, server)]
+    clients = _clients(plan)
+    chosen = {name: _bound(cell, plan, name) for name in clients}
+    for name, paths in chosen.items():
         here = tuple(dict.fromkeys(path.client_address for path in paths))
-        there = tuple(dict.fromkeys(path.server_address for path in paths))
+        server = [path for path in plan.paths if (path.client, path.server) == (name, paths[0].server)]
+        there = tuple(dict.fromkeys(path.server_address for path in in_order(paths, server)))
         own = derive(seed, "client") if len(clients) == 1 else derive(seed, "client", name)
         config = build(ClientConfig, cell.client)
         specs.append(HostSpec(name, "client", here, there, client=config, seed=own, **common))
     servers = list(dict.fromkeys(path.server for path in plan.paths))
     for name in servers:
-        paths = [path for path in plan.paths if path.server == name]
+        ordered = in_order((path for paths in chosen.values() for path in paths), plan.paths)
+        paths = [path for path in (ordered if _words(cell) else plan.paths) if path.server == name]
         here = tuple(dict.fromkeys(path.server_address for path in paths))
         there = tuple(dict.fromkeys(path.client_address for path in paths))
         own = derive(seed, "server") if len(servers) == 1 else derive(seed, "server", name)

@@ -1,8 +1,8 @@
 """The words of an experiment file and what each may be: pydantic models, and the errors they lead to.
 
 Decides keys, units, defaults and how an unknown key is answered. The keys of `client:` and `server:` are
-the fields of testbed/mptcp/config.py, so that a new field there is a new key here. Must not know how an
-experiment is run.
+the fields of testbed/mptcp/config.py, so that a new field there is a new key here, and `client.bind`. Must
+not know how an experiment is run.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ from testbed.mptcp.sched import SCHEDULERS
 from testbed.runner.cases import Expect
 from testbed.runner.fidelity import Fidelity
 from testbed.runner.units import (
+    Bind,
     Duration,
     Endpoints,
     PathLimits,
@@ -169,7 +170,10 @@ def model_of(owner: type) -> type[BaseModel]:
 def build(owner: type[Dataclass], model: BaseModel) -> Dataclass:
     """The dataclass with a model's values."""
     values = {}
+    known = {field.name for field in dataclasses.fields(typing.cast(Any, owner))}
     for name in type(model).model_fields:
+        if name not in known:  # `bind`: it is the experiment's, not the stack's
+            continue
         value = getattr(model, name)
         if isinstance(value, BaseModel):
             value = build(typing.cast(type, typing.get_type_hints(owner)[name]), value)
@@ -196,7 +200,8 @@ if typing.TYPE_CHECKING:
     FidelityKeys = BaseModel
     RivalKeys = BaseModel
 else:
-    ClientKeys, ServerKeys, WorkloadKeys = model_of(ClientConfig), model_of(ServerConfig), model_of(Workload)
+    ClientKeys = create_model("ClientKeys", __base__=model_of(ClientConfig), bind=(Bind, ()))
+    ServerKeys, WorkloadKeys = model_of(ServerConfig), model_of(Workload)
     FidelityKeys = model_of(Fidelity)
     RivalKeys = create_model("RivalKeys", __base__=ClientKeys, profile=(Literal[SPOKEN], Profile.TCP))
 

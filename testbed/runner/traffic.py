@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from testbed.mptcp.config import ClientConfig, ServerConfig
+from testbed.mptcp.config import ClientConfig, Profile, ServerConfig
 from testbed.plan import NetPlan
 from testbed.runner.document import Path_
 from testbed.runner.seeds import derive
@@ -90,7 +90,15 @@ def _problems(pair: Pair, plan: NetPlan, taken: dict[str, str]) -> Iterator[tupl
     near, far = plan.addresses(pair.sender), plan.addresses(pair.sink)
     if plan.next_hop(pair.sender, near[0], far[0]) is None:
         yield ("to",), f"{pair.sender} has no route to {far[0]} of {pair.sink}"
-    for endpoint in build(ClientConfig, pair.entry.client).paths.endpoints or ():
+    client = build(ClientConfig, pair.entry.client)
+    for word in getattr(pair.entry.client, "bind", ()):
+        if word not in near:
+            words = f"{word!r} is no address of {pair.sender}; expected one or more of {', '.join(near)}"
+            yield ("client", "bind"), words
+    if client.profile is Profile.TCP and client.paths.endpoints:
+        words = "has no effect: client.profile is tcp; plain TCP has one subflow, and client.bind its address"
+        yield ("client", "paths", "endpoints"), words
+    for endpoint in client.paths.endpoints or ():
         if endpoint.text not in near:
             words = f"{endpoint.text} is no address of {pair.sender}; it has {', '.join(near)}"
             yield ("client", "paths", "endpoints"), words
@@ -112,6 +120,12 @@ def idle(cell: Cell, plan: NetPlan, carried: Iterable[Mapping[str, Any]]) -> lis
     return found
 
 
+def _addresses(pair: Pair, plan: NetPlan) -> tuple[str, ...]:
+    """Those that the sender uses, the first for its first subflow."""
+    words: tuple[str, ...] = getattr(pair.entry.client, "bind", ())
+    return words or plan.addresses(pair.sender)
+
+
 def rivals(cell: Cell, plan: NetPlan, seed: int) -> Iterator[HostSpec]:
     """Both ends of every pair, and who floods. The sink has the words of its sender's tcp and mptcp."""
     for pair in pairs_of(cell, plan)[0]:
@@ -120,7 +134,7 @@ def rivals(cell: Cell, plan: NetPlan, seed: int) -> Iterator[HostSpec]:
             yield HostSpec(
                 pair.sender,
                 "client",
-                plan.addresses(pair.sender),
+                _addresses(pair, plan),
                 plan.addresses(pair.sink),
                 client=client,
                 workload=Workload(start=pair.entry.start),
@@ -130,7 +144,7 @@ def rivals(cell: Cell, plan: NetPlan, seed: int) -> Iterator[HostSpec]:
             )
             continue
         size = ENDLESS if pair.entry.bytes is None else pair.entry.bytes
-        near, far = plan.addresses(pair.sender), plan.addresses(pair.sink)
+        near, far = _addresses(pair, plan), plan.addresses(pair.sink)
         common: dict[str, Any] = {
             "workload": Workload("bulk", size, 0, timeout=ENDLESS, start=pair.entry.start),
             "background": True,

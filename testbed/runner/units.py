@@ -188,3 +188,22 @@ PathLimits = Annotated[
     PlainSerializer(describe_limits, return_type=str),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "object"}]}),
 ]
+
+
+def bind(value: Any) -> tuple[str, ...]:
+    """Names of paths or addresses: a list, or a text with commas; a name may be a number."""
+    words: Any = value.split(",") if isinstance(value, str) else value
+    if isinstance(words, int) and not isinstance(words, bool):
+        words = [words]
+    fine = isinstance(words, list | tuple)
+    if not fine or not all(isinstance(one, str | int) and not isinstance(one, bool) for one in words):
+        raise ValueError("expected paths or addresses such as [lte] or [10.0.2.1, 10.0.1.1]")
+    return tuple(text for one in words if (text := str(one).strip()))
+
+
+Bind = Annotated[  # written as text, so that it can stand in a table
+    tuple[str, ...],
+    BeforeValidator(bind),
+    PlainSerializer(", ".join, return_type=str),
+    WithJsonSchema({"anyOf": [{"type": "array", "items": {"type": "string"}}, {"type": "string"}]}),
+]

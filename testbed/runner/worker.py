@@ -23,14 +23,17 @@ from pathlib import Path
 from typing import Any
 
 from testbed.errors import MachineError, RunFailed, UserError
+from testbed.model import assumptions
+from testbed.plan import NetPlan
 from testbed.records import LOG, write_run
 from testbed.runner.backends import Backend, Job
+from testbed.runner.bind import crossed
 from testbed.runner.fidelity import Fidelity
-from testbed.runner.network import network_of
+from testbed.runner.network import hosts_of, network_of
 from testbed.runner.spec import Cell, build, model_of
 from testbed.runner.traffic import idle
 from testbed.workloads import RunOutcome
-from testbed.workloads.outcome import warnings_of
+from testbed.workloads.outcome import unfinished, warnings_of
 from testbed.workloads.traffic import carried
 
 COLLECT_EVERY = 100_000  # objects; a simulation makes many and few cycles, and gains a fifteenth
@@ -72,7 +75,8 @@ def run(message: dict[str, Any]) -> dict[str, Any]:
             fidelity=build(Fidelity, model_of(Fidelity).model_validate(message["fidelity"])),
         )
         outcome = _backend(message["backend"])(job)
-        write_run(directory, _record(message["record"], outcome, job.cell), outcome.rows, _timing(began))
+        record = _record(message["record"], outcome, job.cell)
+        write_run(directory, record, outcome.rows, _timing(began))
     except UserError as error:
         return {"status": "user", "message": str(error)}
     except MachineError as error:
@@ -83,8 +87,9 @@ def run(message: dict[str, Any]) -> dict[str, Any]:
         traceback.print_exc()
         sys.stderr.flush()
         return {"status": "failed", "message": f"{type(error).__name__}: {error}; see {directory / LOG}"}
-    status = "valid" if outcome.invalid is None else "invalid"
-    return {"status": status, "message": outcome.invalid or ""}
+    if outcome.invalid is None:
+        return {"status": "valid", "message": ""}
+    return {"status": "invalid", "message": outcome.invalid, "retry": record["retry"]}
 
 
 def _backend(name: str) -> Backend:
@@ -94,12 +99,15 @@ def _backend(name: str) -> Backend:
 
 
 def _record(head: dict[str, Any], outcome: RunOutcome, cell: Cell) -> dict[str, Any]:
-    traffic = carried(outcome.rows, outcome.background)
+    traffic, plan = carried(outcome.rows, outcome.background), network_of(cell)
     return {
         **head,
         "invalid": outcome.invalid,
         "late": outcome.late or None,
-        "warnings": [*warnings_of(outcome), *idle(cell, network_of(cell), traffic)],
+        "retry": outcome.retry and head["net"] != "sim",  # whether an invalid run may be tried again
+        "warnings": [*warnings_of(outcome), *idle(cell, plan, traffic), *crossed(plan, outcome.rows)],
+        "model": _model(cell, plan),
+        "unfinished": unfinished(outcome.rows),
         "elapsed_ns": outcome.elapsed_ns,
         "traffic": traffic,
         "counters": outcome.counters,
@@ -108,6 +116,12 @@ def _record(head: dict[str, Any], outcome: RunOutcome, cell: Cell) -> dict[str, 
         "fidelity": outcome.fidelity,
         "captures": [Path(name).name for name in outcome.captures],  # they stand beside the record
     }
+
+
+def _model(cell: Cell, plan: NetPlan) -> dict[str, Any]:
+    """The assumptions of the closed form, or why there is none, from the parsed network and hosts."""
+    found = assumptions(plan, hosts_of(cell, plan, 0))
+    return {"none": found} if isinstance(found, str) else found.plain()
 
 
 def _timing(began: float) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 Decides when a run is over: every client is done and no server has an open connection left. Those in the
 background are not asked, and fall silent then. What is still on a wire arrives, and that is all. Decides
-also what makes a run invalid here: a drop nobody asked for, a packet without a way, or a cut-off by `until`.
+also what makes a run invalid here: a packet without a route, or a cut-off by `until`.
 Read first: network.py, testbed/workloads/host.py.
 """
 
@@ -14,7 +14,6 @@ from testbed.link import stream
 from testbed.sim.network import CaptureSink, Network
 from testbed.workloads import HostSpec, RunOutcome
 from testbed.workloads.host import Host
-from testbed.workloads.outcome import queue_drops
 
 if TYPE_CHECKING:
     from testbed.plan.values import NetPlan
@@ -58,7 +57,7 @@ def simulate(
         if host.spec.background:
             network.silence(host.name)
     network.run(lambda: not network.in_flight, until)
-    return _outcome(network, running, hosts)
+    return _outcome(network, running)
 
 
 def make_host(spec: HostSpec) -> Host:
@@ -67,13 +66,14 @@ def make_host(spec: HostSpec) -> Host:
     return Host(spec, entropy, stream(spec.seed, spec.name, "application"))
 
 
-def _outcome(network: Network, hosts: list[Host], specs: tuple[HostSpec, ...]) -> RunOutcome:
+def _outcome(network: Network, hosts: list[Host]) -> RunOutcome:
     links = {name: report for link in network.links for name, report in link.report().items()}
     return RunOutcome(
         rows=[row for host in hosts if not host.spec.background for row in host.rows()],
         counters={host.name: dict(sorted(host.counters().items())) for host in hosts},
         links=links,
-        invalid=_invalid(network, hosts) or queue_drops(links, specs),
+        invalid=_invalid(network, hosts),
+        retry=False,  # the same seed has the same outcome, and another seed would be chosen by it
         elapsed_ns=network.now,
         background=[row for host in hosts if host.spec.background for row in host.rows()],
         held={
@@ -86,7 +86,11 @@ def _outcome(network: Network, hosts: list[Host], specs: tuple[HostSpec, ...]) -
 
 def _invalid(network: Network, hosts: list[Host]) -> str | None:
     if network.lost:
-        return "; ".join(f"{count} packets lost their way: {why}" for why, count in network.lost.items())
+        lost = "; ".join(f"{count} packets: {why}" for why, count in network.lost.items())
+        return (
+            f"packets without a route ({lost}): check the routes of the topology, and the addresses in "
+            "client.bind, client.paths and server.paths"
+        )
     clients = [host for host in hosts if host.spec.role == "client" and not host.spec.background]
     undone = [host for host in clients if not host.done]
     if undone:

@@ -50,6 +50,7 @@ _COLOURS = {
     "fallback": ("#9a5b00", "#f0b429"),
     "reset": ("#c1121f", "#ff7b72"),
     "hang": ("#7b2d8e", "#dca0ee"),
+    "unfinished": ("#626a73", "#9aa4ae"),
     "tcp": ("#626a73", "#9aa4ae"),
     "unknown": ("#626a73", "#9aa4ae"),
 }

@@ -21,9 +21,10 @@ from testbed.mptcp.events import (
     SpaceFreed,
 )
 from testbed.workloads.outcome import Row
+from testbed.workloads.patience import Patience
 from testbed.workloads.payload import REQUEST, RESPONSE, Payload, index_seen
 from testbed.workloads.spec import FIRST_EPHEMERAL, HostSpec, packed
-from testbed.workloads.transfer import Deadlines, Transfer
+from testbed.workloads.transfer import Transfer
 
 if TYPE_CHECKING:
     from testbed.mptcp.endpoint import Endpoint
@@ -44,7 +45,7 @@ class RequestClient:
         self._opened = 0
         self._next_arrival: int | None = None
         self._open: dict[int, Transfer] = {}
-        self._deadlines = Deadlines(spec.workload.timeout)
+        self._patience = Patience(spec.workload)
         self._rows: list[Row] = []
 
     def start(self, now: int, endpoint: Endpoint) -> None:
@@ -66,7 +67,7 @@ class RequestClient:
         return len(self._open)
 
     def poll_timeout(self) -> int | None:
-        deadline = self._deadlines.next(self._open)
+        deadline = self._patience.next(self._open)
         if self._next_arrival is None:
             return deadline
         return self._next_arrival if deadline is None else min(deadline, self._next_arrival)
@@ -77,8 +78,7 @@ class RequestClient:
             self._next_arrival += self._gap()
             if self._opened == self._spec.connections:
                 self._next_arrival = None
-        for transfer in self._deadlines.passed(now, self._open):
-            transfer.give_up(now, endpoint)
+        self._patience.look(now, endpoint, self._open)
 
     def _connect(self, now: int, endpoint: Endpoint) -> None:
         index = self._opened
@@ -90,7 +90,7 @@ class RequestClient:
         if self._config.fast_open:
             transfer.push(now, endpoint)  # the SYN is to carry it
         self._open[number] = transfer
-        self._deadlines.add(now, number)
+        self._patience.add(now, number)
 
     def _prepare(self, transfer: Transfer) -> None:
         """What is to go and to come."""

@@ -6,10 +6,11 @@ connection into one verdict is the results' job.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from testbed.workloads.spec import HostSpec
+from testbed.mptcp.reasons import Verdict
 
 Row = dict[str, object]
 
@@ -58,7 +59,8 @@ FAULTS = {
 class RunOutcome:
     """`links` maps "NAME/forward" and "NAME/backward" to what `testbed.link.Direction.report` gives.
 
-    `invalid` says why the run may not be counted (a queue drop nobody asked for, a wire that came late);
+    `invalid` says why the run may not be counted (a packet without a route, a wire that came late); `retry`:
+    whether the machine was the cause, so that another try is no selection by outcome.
     `fidelity` holds the figures behind that in real time, and is empty in the simulator; `late` says why the
     times of the run do not count, though its verdicts do (empty: they do). `background`: rows
     of hosts that competed with the measured ones (traffic.py). `held`: the most that each server with our
@@ -71,6 +73,7 @@ class RunOutcome:
     links: dict[str, dict[str, Any]] = field(default_factory=dict)
     fidelity: dict[str, float] = field(default_factory=dict)
     invalid: str | None = None
+    retry: bool = True
     captures: list[str] = field(default_factory=list)
     elapsed_ns: int = 0
     background: list[Row] = field(default_factory=list)
@@ -92,17 +95,25 @@ def warnings_of(outcome: RunOutcome) -> list[str]:
     return texts
 
 
-def queue_drops(links: dict[str, dict[str, Any]], hosts: tuple[HostSpec, ...]) -> str | None:
-    """Why a run is invalid when a queue overflowed, with what to change; None when none did.
+def overflowed(links: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
+    """Packets that a full queue dropped, by link and direction. `links` are those of a run or its record."""
+    dropped = {name: int(link.get("dropped", {}).get("queue", 0)) for name, link in links.items()}
+    return {name: count for name, count in dropped.items() if count}
 
-    A bulk transfer fills its queue by design; a request must not lose a packet that nobody asked to lose.
-    """
-    if any(host.workload.type == "bulk" for host in hosts):
-        return None
-    full = {name: link["dropped"].get("queue", 0) for name, link in links.items()}
-    texts = [f"{name} dropped {count} packets from a full queue" for name, count in full.items() if count]
-    if not texts:
-        return None
-    return (
-        f"{'; '.join(texts)}: nobody asked for that; spread the arrivals, or give the link more queue or rate"
-    )
+
+def unfinished(rows: Iterable[Row]) -> dict[str, int]:
+    """How many connections of a run a time limit ended while data moved, and the bytes that had arrived by
+    then at both ends; empty where there are none."""
+    found: dict[tuple[object, object], int] = {}
+    rows = list(rows)
+    ends = {str(role): ("local" if role == "client" else "remote") for role in ("client", "server")}
+    for row in rows:
+        if row["verdict"] == Verdict.UNFINISHED:
+            side = ends[str(row["role"])]
+            found[row[f"{side}_address"], row[f"{side}_port"]] = 0
+    for row in rows:
+        side = ends[str(row["role"])]
+        client = row[f"{side}_address"], row[f"{side}_port"]
+        if client in found:
+            found[client] += int(str(row["bytes_received"]))
+    return {"connections": len(found), "bytes": sum(found.values())} if found else {}

@@ -18,6 +18,7 @@ from testbed.mptcp.events import (
     SpaceFreed,
 )
 from testbed.workloads.outcome import Row
+from testbed.workloads.patience import Patience
 from testbed.workloads.payload import (
     INDEX_BYTES,
     REQUEST,
@@ -26,14 +27,14 @@ from testbed.workloads.payload import (
     index_of,
 )
 from testbed.workloads.spec import HostSpec, packed
-from testbed.workloads.transfer import Deadlines, Transfer
+from testbed.workloads.transfer import Transfer
 
 if TYPE_CHECKING:
     from testbed.mptcp.endpoint import Endpoint
 
 
 class RequestServer:
-    """Answers on all of `spec.addresses`, with as much patience per connection as the client has."""
+    """Answers on all of `spec.addresses`, with more patience per connection than the client has."""
 
     def __init__(self, spec: HostSpec) -> None:
         assert spec.server is not None, "HostSpec has checked it"
@@ -43,7 +44,7 @@ class RequestServer:
         self._accepted = 0
         self._open: dict[int, Transfer] = {}
         self._heads: dict[int, bytes] = {}  # what has come of a request, while it is under eight bytes
-        self._deadlines = Deadlines(spec.workload.timeout)
+        self._patience = Patience(spec.workload, server=True)
         self._rows: list[Row] = []
 
     def start(self, now: int, endpoint: Endpoint) -> None:
@@ -59,11 +60,10 @@ class RequestServer:
         return len(self._open)
 
     def poll_timeout(self) -> int | None:
-        return self._deadlines.next(self._open)
+        return self._patience.next(self._open)
 
     def handle_timeout(self, now: int, endpoint: Endpoint) -> None:
-        for transfer in self._deadlines.passed(now, self._open):
-            transfer.give_up(now, endpoint)
+        self._patience.look(now, endpoint, self._open)
 
     def handle_event(self, now: int, endpoint: Endpoint, event: Event) -> None:
         number = event.connection
@@ -92,7 +92,7 @@ class RequestServer:
         transfer.connected = now
         self._accepted += 1
         self._open[number] = transfer
-        self._deadlines.add(now, number)
+        self._patience.add(now, number)
         if not self._workload.request:
             transfer.outgoing = Payload(RESPONSE, 0, self._workload.response)
             transfer.push(now, endpoint)

@@ -24,6 +24,8 @@ MOST_CONNECTIONS = (
 MOST_SYN_RATE = 100_000  # of a flood, per second
 MOST_SYNS = 1_000_000  # of a flood, in one run
 
+LONGEST = 3_600 * SECOND  # that a bulk transfer may take, where its timeout does not say more
+
 TYPES = {
     "request": "connections open at random moments (Poisson); each sends a request and reads a response",
     "http": "as request, in HTTP/1.1: one GET on each connection",
@@ -38,7 +40,10 @@ class Workload:
     The client sends `request` bytes (with http a GET that takes so many), the server answers with `response`
     bytes (with http a body of so many) once it has them all; at once if there are none: the server speaks
     first. Both are checked byte for byte. The client closes when it has the whole response; the server when
-    the client has. Whoever waits longer than `timeout` in all gives up.
+    the client has.
+    `timeout`: how long either end waits. A `request` or `http` connection may take so long in all; a `bulk`
+    one goes on while data moves, for LONGEST or `timeout`, whichever is more, and gives up after `timeout`
+    without data. A server waits for `timeout` longer (patience.py).
     `start`: how long the client waits before it begins.
     """
 
@@ -48,6 +53,11 @@ class Workload:
     arrivals: float = 40.0
     timeout: int = 120 * SECOND
     start: int = 0
+
+    @property
+    def limit(self) -> int:
+        """Nanoseconds that a connection may take in all."""
+        return max(self.timeout, LONGEST) if self.type == "bulk" else self.timeout
 
     def __post_init__(self) -> None:
         if self.type not in TYPES:

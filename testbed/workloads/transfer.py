@@ -6,7 +6,6 @@ client's or the server's business. Read first: payload.py.
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING
 
 from testbed.mptcp.events import Closed
@@ -53,7 +52,7 @@ class Transfer:
         self.sent = 0
         self.received = 0
         self.damaged = False
-        self.gave_up = False
+        self.gave_up: Reason | None = None  # NO_PROGRESS, or TIME_LIMIT while data still moved
         self.peer_finished = False
         self.closing = False
 
@@ -98,17 +97,18 @@ class Transfer:
             self.closing = True
             endpoint.close(now, self.number)
 
-    def give_up(self, now: int, endpoint: Endpoint) -> None:
-        self.gave_up = True
-        endpoint.abort(now, self.number, Reason.NO_PROGRESS)
+    def give_up(self, now: int, endpoint: Endpoint, reason: Reason = Reason.NO_PROGRESS) -> None:
+        self.gave_up = reason
+        endpoint.abort(now, self.number, reason)
 
     def row(self, host: str, endpoint: Endpoint, end: Closed | None, now: int | None = None) -> Row:
         """`end` is None while the connection is still open. Bytes sent are those that the peer has
         acknowledged: what an end cut short still had in its buffer never left."""
         report = endpoint.describe(self.number)
         verdict, reason = (end.verdict, end.reason) if end is not None else (report.verdict, report.reason)
-        if self.gave_up:
-            verdict, reason = Verdict.HANG, Reason.NO_PROGRESS
+        if self.gave_up is not None:
+            struck = self.gave_up is Reason.TIME_LIMIT
+            verdict, reason = Verdict.UNFINISHED if struck else Verdict.HANG, self.gave_up
         if self.done is None and end is not None and end.clean and not self.expected:
             self.done = now
         return {
@@ -136,27 +136,3 @@ class Transfer:
             "intact": not self.damaged and self.received == self.expected,
             "paths": path_rows(report, reason),
         }
-
-
-class Deadlines:
-    """When each connection's patience ends. All have the same, so they end in the order of opening."""
-
-    def __init__(self, timeout: int) -> None:
-        self.timeout = timeout
-        self._waiting: deque[tuple[int, int]] = deque()
-
-    def add(self, now: int, number: int) -> None:
-        self._waiting.append((now + self.timeout, number))
-
-    def next(self, open_now: dict[int, Transfer]) -> int | None:
-        """The next deadline of a connection that is still open."""
-        waiting = self._waiting
-        while waiting and (waiting[0][1] not in open_now or open_now[waiting[0][1]].gave_up):
-            waiting.popleft()
-        return waiting[0][0] if waiting else None
-
-    def passed(self, now: int, open_now: dict[int, Transfer]) -> list[Transfer]:
-        late = []
-        while (moment := self.next(open_now)) is not None and moment <= now:
-            late.append(open_now[self._waiting.popleft()[1]])
-        return late

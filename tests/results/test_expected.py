@@ -67,12 +67,26 @@ def test_it_is_silent_where_an_assumption_fails(
     assert closed_form(settings) is None
 
 
-def test_http_and_floods_change_nothing(settings: dict[str, Any]) -> None:
-    settings["workload"]["type"] = "http"
-    settings["traffic"] = [{"from": "attacker", "to": "server", "syn_flood": 1000}]
-    assert closed_form(settings) == predict("v0", 0.05, 1, 2, lone_after=1, syns=7)
-    settings["traffic"].append({"from": "tcp1", "to": "sink1", "syn_flood": None})
+def test_http_and_floods_change_nothing_and_rivals_do() -> None:
+    flood = load_experiment(EXPERIMENTS / "flood.yaml", ["vary.server.syn_cookies=[always, off]"])
+    for plan in flood.cells:
+        said = closed_form(written(plan.cell))
+        profile = plan.factors["client.profile"]
+        known = predict(profile, 0.1, 1, 2, lone_after=1, syns=5)
+        assert said == (known if plan.factors["server.syn_cookies"] == "always" else None)
+    (rivals,) = load_experiment(
+        EXPERIMENTS / "dumbbell.yaml",
+        [
+            "vary={}",
+            "links.r1-r2.red=null",
+            "server.syn_cookies=always",
+            "workload.type=request",
+            "workload.response=300",
+        ],
+    ).cells
+    settings = written(rivals.cell)
     assert closed_form(settings) is None
+    assert closed_form({**settings, "traffic": []}) is not None
 
 
 def test_it_knows_who_speaks_first(settings: dict[str, Any]) -> None:

@@ -85,6 +85,10 @@ def server(port: int, verdict: str = "mptcp", reason: str = "none", **more: Any)
         (("hang", "no_progress"), ("mptcp", "none"), ("hang", "no_progress")),
         (("reset", "rst_received"), None, ("reset", "rst_received")),
         (("tcp", "none"), ("tcp", "none"), ("tcp", "none")),
+        (("unfinished", "time_limit"), ("fallback", "no_mapping"), ("unfinished", "time_limit")),
+        (("unfinished", "time_limit"), None, ("unfinished", "time_limit")),
+        (("reset", "rst_received"), ("hang", "no_progress"), ("reset", "rst_received")),
+        (("mptcp", "none"), ("unfinished", "time_limit"), ("mptcp", "none")),
     ],
 )
 def test_where_the_ends_disagree(

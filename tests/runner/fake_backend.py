@@ -1,8 +1,8 @@
 """A way of running that takes no time and leaves marks, for tests of order, tries and interrupts alone.
 
 Behaviour is chosen by environment variables, which worker processes inherit:
-MARKS names a directory that gets a file for every start; INVALID, FAIL, CRASH, MACHINE and HANG hold a
-pattern of run names.
+MARKS names a directory that gets a file for every start; INVALID, FULL (invalid, and not for another
+try), FAIL, CRASH, MACHINE and HANG hold a pattern of run names.
 """
 
 from __future__ import annotations
@@ -51,4 +51,6 @@ def run(job: Job) -> RunOutcome:
         "opened_ns": 0,
         "connected_ns": job.seed % 1000,
     }
-    return RunOutcome(rows=[row], invalid="a queue overflowed" if _chosen("INVALID", name) else None)
+    full = _chosen("FULL", name)
+    invalid = "a queue overflowed" if full or _chosen("INVALID", name) else None
+    return RunOutcome(rows=[row], invalid=invalid, retry=not full)

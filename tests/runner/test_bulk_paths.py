@@ -14,6 +14,7 @@ from testbed.figures import demands
 from testbed.net import check
 from testbed.results import Results, load
 from testbed.runner import choose_way, conclude, load_experiment, run_campaign
+from testbed.runner.network import paths_of
 
 EXPERIMENT = Path(__file__).parents[2] / "experiments" / "bulk_paths.yaml"
 ONE_CELL = ["vary={}", "workload.request=1MB", "figures=[]"]
@@ -135,3 +136,12 @@ def test_an_address_that_a_factor_gives_is_checked_too(tmp_path: Path) -> None:
         UserError, match=r"mine\.yaml:3: server\.paths\.endpoints: 10\.9\.9\.9 is no address of"
     ):
         load_experiment(file)
+
+
+def test_a_shared_bottleneck_counts_once_in_the_sum_of_rates() -> None:
+    """Two paths through one link of 10 Mbit/s carry 10 together, two links of 10 carry 20."""
+    for file, links in (("dumbbell.yaml", {"r1-r2"}), ("bulk_paths.yaml", {"client-r1", "client-r2"})):
+        cell = load_experiment(EXPERIMENT.with_name(file), ["vary={}", "figures=[]"]).cells[0].cell
+        paths = paths_of(cell)
+        assert {path["bottleneck_up"] for path in paths.values()} == links
+        assert {path["rate_up"] for path in paths.values()} == {10_000_000}

@@ -43,10 +43,10 @@ def campaign(*sets: str) -> Campaign:
     return load_experiment(file, sets)
 
 
-def go(*sets: str, out: str | None = "out", jobs: int = 1, fresh: bool = False) -> Finished:
+def go(*sets: str, out: str | None = "out", jobs: int = 1, fresh: bool = False, net: str = "sim") -> Finished:
     return run_campaign(
-        campaign(*sets),
-        net="sim",
+        campaign(*(["fidelity.calibrate=false"] if net == "mininet" else []), *sets),
+        net=net,
         way="fake",
         out=Path(out) if out else None,
         jobs=jobs,
@@ -112,24 +112,38 @@ def test_an_invalid_run_has_three_tries_and_all_are_kept(
     marks: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("INVALID", "002-draft")
-    done = go()
+    done = go(net="mininet")
     names = ["002-draft-1", "002-draft-1.try2", "002-draft-1.try3"]
     assert started(marks) == NAMES[:2] + names + NAMES[3:]
     assert all((Path("out") / "runs" / name / RECORD).exists() for name in names)
     with pytest.raises(RunFailed, match="invalid after 3 tries: a queue overflowed"):
         done.check()
     monkeypatch.delenv("INVALID")
-    assert len(go().failures) == 1  # said again, not tried again
+    assert len(go(net="mininet").failures) == 1  # said again, not tried again
     assert len(started(marks)) == 8
 
 
 def test_the_second_try_may_be_valid(marks: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INVALID", "002-draft-1$")
-    assert go().failures == []
+    assert go(net="mininet").failures == []
     names = ["002-draft-1", "002-draft-1.try2"]
     assert started(marks) == NAMES[:2] + names + NAMES[3:]
     seeds = {record["run"]: record["seed"] for _, record in finished_runs(Path("out"))}
     assert seeds[names[0]] != seeds[names[1]]
+
+
+@pytest.mark.parametrize(("net", "invalid"), [("sim", "INVALID"), ("sim", "FULL"), ("mininet", "FULL")])
+def test_a_run_that_its_network_made_invalid_is_never_repeated(
+    marks: Path, monkeypatch: pytest.MonkeyPatch, net: str, invalid: str
+) -> None:
+    monkeypatch.setenv(invalid, "002-draft")
+    done = go(net=net)
+    assert started(marks) == NAMES
+    with pytest.raises(RunFailed, match="002-draft-1: invalid and not repeated: a queue overflowed"):
+        done.check()
+    monkeypatch.delenv(invalid)
+    assert len(go(net=net).failures) == 1
+    assert started(marks) == NAMES
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def test_client_gives_up_on_a_silent_server() -> None:
     """The response never comes: hang at the client, at its deadline; the server hears of it by a reset."""
     outcome = run_cell(
         Profile.V1,
-        overrides={"paths.1.drop.down": ("data:1-1000",)},
+        overrides={"paths.1.drop.down": ("packet:3-100000",)},
         workload=Workload(timeout=5 * SECOND, response=1_000_000),
     )
     ((client, server),) = ends(outcome)

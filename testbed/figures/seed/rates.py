@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from testbed.figures.sections import Material, Number, Picture
 from testbed.figures.style import RC
 from testbed.figures.themed import inline_svg
-from testbed.results import Results, agreement, closed_form, exact_interval
+from testbed.results import Results, agreement, exact_interval
 
 LOSS = "paths.*.loss.up"
 ACROSS = "loss from client to server, %"
@@ -73,7 +73,7 @@ def series(
             summary = _cells(results, where)
             points = _points(summary, verdict, across, material.links.get(campaign, {}))
             if len(points):
-                form = _form(results.settings(int(summary["cell"].iloc[0])), verdict, across)
+                form = _form(results, summary, verdict, across)
                 found.append(Series(f"{label}, {words}", *style, points, way == "mininet", form))
     return found
 
@@ -85,11 +85,14 @@ def _cells(results: Results, where: Mapping[str, Any]) -> pd.DataFrame:
     return summary
 
 
-def _form(settings: Mapping[str, Any], verdict: str, across: str) -> Callable[[float], float]:
-    """The closed form for a cell's settings with other values of `across`, a key of the network."""
+def _form(results: Results, summary: pd.DataFrame, verdict: str, across: str) -> Callable[[float], float]:
+    """The closed form for the cells' settings with other values of `across`; NaN where one has none."""
+    cell = int(summary["cell"].iloc[0])
+    known = summary[f"{verdict}_expected"].notna().all() if f"{verdict}_expected" in summary else False
+    share = "loss" if across.endswith(".loss.up") else "held"
 
     def expected(x: float) -> float:
-        said = closed_form({**settings, "network": {**settings["network"], across: x}})
+        said = results.expected(cell, **{share: x / 100}) if known else None
         return float("nan") if said is None else float(getattr(said, verdict))
 
     return expected

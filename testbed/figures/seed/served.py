@@ -17,6 +17,7 @@ from testbed.errors import UserError
 from testbed.figures.seed.panel import box, panel, row, words
 from testbed.figures.style import RC
 from testbed.figures.themed import INKS, inline_svg
+from testbed.mptcp.reasons import CUT_OFF
 from testbed.results import Results
 
 COOKIES, PROFILE = "server.syn_cookies", "client.profile"
@@ -48,7 +49,7 @@ def flood_factor(results: Results) -> str:
 def fates(results: Results) -> pd.DataFrame:
     """Connections by the columns cookies, profile, rate, fate; and n of all with the same first three."""
     table = results.connections
-    well = table["intact"].astype(bool) & ~table["verdict"].isin(["reset", "hang"])
+    well = table["intact"].astype(bool) & ~table["verdict"].isin([str(verdict) for verdict in CUT_OFF])
     mptcp = well & (table["verdict"] == "mptcp")
     several = table["subflows"].fillna(0) > 1
     fate = np.select([mptcp & several, mptcp, well], [BOTH, ONE, FELL], LOST)
