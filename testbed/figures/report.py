@@ -23,7 +23,7 @@ from testbed.figures.registry import FIGURES, default_figure, picture_of
 from testbed.figures.sections import Picture
 from testbed.figures.templating import render
 from testbed.figures.topology import topology_svg
-from testbed.mptcp.reasons import Reason, Verdict
+from testbed.mptcp.reasons import ENDPOINT_VERDICTS, Reason, Verdict
 from testbed.records import write_atomically
 from testbed.results import CALIBRATION_HEAD, Results, calibration_table, share_columns, traffic_columns
 
@@ -122,7 +122,7 @@ def _subtitle(results: Results) -> str:
 def table(results: Results) -> tuple[list[Column], list[list[str]]]:
     """A row for each cell: rates and means with their 95 % intervals, and what is expected of the rates."""
     summary = results.summary
-    verdicts = [verdict.value for verdict in Verdict if int(summary[verdict.value].sum())]
+    verdicts = [verdict.value for verdict in ENDPOINT_VERDICTS if int(summary[verdict.value].sum())]
     expected = [
         name
         for name in ("fallback", "reset", "hang")
