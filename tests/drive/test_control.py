@@ -92,7 +92,7 @@ def test_go_is_for_a_client_that_holds() -> None:
 def test_a_real_host_takes_them_at_any_time() -> None:
     arguments = ClientArguments("10.0.0.2", bind=("10.0.0.1",))
     app = OneConnection(
-        (bytes(4), 1), (bytes(3) + b"\1", 2), arguments.config(0), send=1, receive=None, patience=10**9
+        (b"\x0a\0\0\1", 1), (b"\x0a\0\0\2", 2), arguments.config(0), send=1, receive=None, patience=10**9
     )
     host = Hosted(Endpoint(entropy=bytes), app)
     Control(host, lambda: 1).hear(b"endpoint delete id 2\nendpoint change id 0 backup\n")
