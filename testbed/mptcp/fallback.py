@@ -217,7 +217,9 @@ def _infinite_mapping(situation: Situation) -> Decision:
 
 
 # What only a peer that still maps can cause.
-_NEVER_PLAIN_TCP = frozenset({Observation.MAPPING_CONTRADICTS, Observation.DATA_ACK_OVERDUE})
+_NEVER_PLAIN_TCP = frozenset(
+    {Observation.MAPPING_CONTRADICTS, Observation.MAPPING_AFTER_FALLBACK, Observation.DATA_ACK_OVERDUE}
+)
 
 _RULES: dict[Observation, Callable[[Situation], Decision]] = {
     Observation.SYNACK_WITHOUT_CAPABLE: _fall_back(Reason.NO_CAPABLE_IN_SYNACK),
