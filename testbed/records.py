@@ -38,7 +38,9 @@ def write_atomically(path: Path, text: str) -> None:
 def open_new(path: Path, mode: int = 0o666) -> BinaryIO:
     """A new file under `path`, in place of an old one. A symbolic link there is replaced and not followed."""
     path.unlink(missing_ok=True)
-    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), "wb")
+    return os.fdopen(
+        os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), mode), "wb"
+    )
 
 
 def write_run(

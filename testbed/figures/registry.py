@@ -72,6 +72,9 @@ def demands() -> Mapping[str, Callable[[Sequence[str]], str]]:
     return {name: figure.lacks for name, figure in FIGURES.items()}
 
 
+SAVE = "testbed.figures.style:save"  # for `drawing`
+
+
 def drawing(place: str) -> Callable[..., Any]:
     """The function at "module:function", with Matplotlib loaded.
 
@@ -91,9 +94,9 @@ def draw(name: str, results: Sequence[Results], directory: Path | None = None) -
 
     Written to `directory`, by default that of the first. UserError where the rows do not suit the figure.
     """
-    from testbed.figures.style import save
-
-    return save(picture_of(name, results), (directory or results[0].directory) / name)
+    picture = picture_of(name, results)
+    written: tuple[Path, Path] = drawing(SAVE)(picture, (directory or results[0].directory) / name)
+    return written
 
 
 def picture_of(name: str, results: Sequence[Results]) -> Picture:

@@ -19,7 +19,7 @@ from typing import Any
 
 from testbed.errors import UserError
 from testbed.figures.findings import findings
-from testbed.figures.registry import FIGURES, default_figure, picture_of
+from testbed.figures.registry import FIGURES, SAVE, default_figure, drawing, picture_of
 from testbed.figures.sections import Picture
 from testbed.figures.templating import render
 from testbed.figures.topology import topology_svg
@@ -85,9 +85,7 @@ def write_report(results: Results, figures: Sequence[str] | None = None) -> Path
 
 def _pictures(results: Results, names: Sequence[str]) -> list[Picture]:
     """Each figure is written beside the page too. The default one is left out where rows do not suit it."""
-    from testbed.figures.style import save
-    from testbed.figures.themed import inline_svg
-
+    save, inline_svg = drawing(SAVE), drawing("testbed.figures.themed:inline_svg")
     drawn = []
     for name in names or [default_figure(results)]:
         try:

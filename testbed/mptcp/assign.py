@@ -15,7 +15,7 @@ from testbed.mptcp.mapping import Mapping
 from testbed.mptcp.option_space import frame_room, payload_room
 from testbed.mptcp.reinject import arm_data_timer, holder_of_left_edge, late_elsewhere, penalize
 from testbed.mptcp.sched import Candidate, eligible
-from testbed.mptcp.subflow import Carried, Subflow
+from testbed.mptcp.subflow import Subflow
 from testbed.mptcp.tcp.output import after_idle, room_for_new
 from testbed.mptcp.wire.checksum import dss_checksum, residue
 
@@ -120,8 +120,7 @@ def _left_edge(conn: Connection, ready: list[Subflow], now: int) -> None:
         slow = holder_of_left_edge(conn, sub)
         if slow is None:
             continue
-        end = next(one.end for one in slow.carrying if one.start <= sender.una < one.end)
-        count = _room(conn, sub, min(end, sender.nxt) - sender.una)
+        count = _room(conn, sub, min(slow.carrying.held_to(sender.una), sender.nxt) - sender.una)
         if count:
             _commit(conn, now, sub, sender.una, count)
             conn.context.count("OpportunisticRetrans")
@@ -132,11 +131,11 @@ def _overtake(conn: Connection, ready: list[Subflow], now: int) -> None:
     """No new data may go, or none is left: an idle subflow sends what it would bring sooner than the slow
     one that has it. Beyond Raiciu et al., who resend the left edge only, one segment in a round trip."""
     for sub in ready:
+        if not _room(conn, sub, sub.tcb.mss):
+            continue
         for start, end in late_elsewhere(conn, sub, now):
-            sub.copied.add(start, sub.carried_to(start))
             while (start := sub.copied.past(start)) < end and (count := _room(conn, sub, end - start)):
                 _commit(conn, now, sub, start, count)
-                sub.copied.add(start, start + count)
                 conn.context.count("OpportunisticRetrans")
             if start < end:
                 break
@@ -211,7 +210,7 @@ def _commit(conn: Connection, now: int, sub: Subflow, start: int, count: int) ->
             ssn = tcb.snd_end & 0xFFFF_FFFF
             checksum = dss_checksum(conn.dsn(start), ssn, count, residue(payload))
         sub.send_mappings.add(Mapping(tcb.snd_end, start, count, checksum, capable, payload=payload))
-        sub.carrying.append(Carried(start, start + count, now))
+        sub.commit(start, start + count, now)
     tcb.snd_end += count
     sender.nxt = max(sender.nxt, start + count)
 

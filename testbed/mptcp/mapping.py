@@ -8,7 +8,12 @@ belongs to the SYN). Read first: RFC 8684 §3.3.1.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+
+from testbed.mptcp.ranges import RangeSet
+
+ENDLESS = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +38,12 @@ class Mapping:
 
     def left(self, ssn: int) -> int:
         """Bytes of the mapping from `ssn` on."""
-        return 1 << 62 if self.length is None else self.ssn + self.length - ssn
+        return ENDLESS if self.length is None else self.ssn + self.length - ssn
+
+    @property
+    def data_end(self) -> int:
+        """Behind its last byte of data; very far for the infinite mapping."""
+        return self.data + (ENDLESS if self.length is None else self.length)
 
     def data_at(self, ssn: int) -> int:
         return self.data + ssn - self.ssn
@@ -42,11 +52,13 @@ class Mapping:
 class MappingTable:
     """Mappings of one direction of one subflow, by subflow offset."""
 
-    __slots__ = ("_floor", "_mappings", "_most", "_starts")
+    __slots__ = ("_data", "_floor", "_mappings", "_most", "_starts")
 
     def __init__(self, most: int | None = None) -> None:
-        """`most`: of a peer, who may declare what never comes."""
+        """`most`: of a peer, who may declare what never comes. Without it the mappings are our own, and what
+        data they hold can be asked."""
         self._most = most
+        self._data = RangeSet() if most is None else None
         self._floor = 1  # what ends here or before is history: the SYN, and what was forgotten
         self._starts: list[int] = []
         self._mappings: list[Mapping] = []
@@ -75,23 +87,17 @@ class MappingTable:
         return self._starts[index] if index < len(self._starts) else None
 
     def holds_data(self, data: int) -> bool:
-        """Whether one of the mappings that are kept contains this data offset."""
-        return any(
-            one.data <= data and (one.length is None or data < one.data + one.length)
-            for one in self._mappings
-        )
+        """Whether one of our own mappings that are kept contains this data offset."""
+        assert self._data is not None
+        return self._data.past(data) > data
 
-    def data_starts(self) -> set[int]:
-        """Where the mappings that are kept begin in the data."""
-        return {one.data for one in self._mappings}
-
-    def data_from(self, ssn: int) -> list[tuple[int, int]]:
-        """The data (start, end) of what is kept from this subflow offset on, mapping by mapping."""
-        found = []
-        for one in self._mappings[max(bisect_right(self._starts, ssn) - 1, 0) :]:
-            if one.length is not None and one.ssn + one.length > ssn:
-                found.append((one.data_at(max(one.ssn, ssn)), one.data + one.length))
-        return found
+    def data_from(self, ssn: int, data: int) -> Iterator[tuple[int, int]]:
+        """The data (start, end) of our own mappings that belongs behind this subflow offset and ends behind
+        `data`, as far as the data stands in the order of the subflow."""
+        assert self._data is not None
+        mapping = self.at(ssn)
+        if mapping is not None:
+            yield from self._data.from_offset(max(mapping.data_at(ssn), data))
 
     def add(self, mapping: Mapping) -> bool:
         """False when it contradicts what is known: mappings are immutable (RFC 8684 §3.3.1).
@@ -117,6 +123,8 @@ class MappingTable:
         if not (self.full and index):
             self._starts.insert(index, mapping.ssn)
             self._mappings.insert(index, mapping)
+            if self._data is not None:
+                self._data.add(mapping.data, mapping.data_end)
         return True
 
     def declare_infinite(self, ssn: int, data: int) -> None:
@@ -130,6 +138,10 @@ class MappingTable:
             self._mappings[index - 1] = Mapping(cut.ssn, cut.data, length, None, cut.capable, payload=payload)
         self._starts.append(ssn)
         self._mappings.append(Mapping(ssn, data, None))
+        if self._data is not None:
+            self._data = RangeSet()
+            for one in self._mappings:
+                self._data.add(one.data, one.data_end)
 
     def forget(self, before: int) -> None:
         """Drop mappings that end at or before this subflow offset."""
@@ -138,6 +150,8 @@ class MappingTable:
         for mapping in self._mappings:
             if mapping.length is None or mapping.ssn + mapping.length > before:
                 break
+            if self._data is not None:
+                self._data.remove(mapping.data, mapping.data_end)
             count += 1
         if count:
             del self._starts[:count], self._mappings[:count]

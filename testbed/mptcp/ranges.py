@@ -7,6 +7,7 @@ sequence numbers and for data sequence numbers alike; knows neither.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
 
 SMALL = 1 << 12  # bytes: pieces shorter than this are gathered
 GATHERED = 1 << 16  # into pieces of about so many bytes
@@ -209,10 +210,29 @@ class RangeSet:
         index = bisect_right(self.ranges, offset, key=lambda one: one[0]) - 1
         return max(offset, self.ranges[index][1]) if index >= 0 else offset
 
+    def from_offset(self, offset: int) -> Iterator[tuple[int, int]]:
+        """The ranges that end behind this offset, cut there, while the set does not change."""
+        ranges = self.ranges
+        for index in range(bisect_right(ranges, offset, key=lambda one: one[1]), len(ranges)):
+            start, end = ranges[index]
+            yield max(start, offset), end
+
+    def remove(self, start: int, end: int) -> None:
+        ranges = self.ranges
+        first = bisect_right(ranges, start, key=lambda one: one[1])  # the first that ends behind start
+        last = bisect_left(ranges, end, key=lambda one: one[0])  # one past the last that begins before end
+        if first >= last or start >= end:
+            return
+        rest = [(ranges[first][0], start), (end, ranges[last - 1][1])]
+        ranges[first:last] = [one for one in rest if one[0] < one[1]]
+
     def drop_below(self, offset: int) -> None:
         ranges = self.ranges
-        while ranges and ranges[0][1] <= offset:
-            ranges.pop(0)
+        count = 0
+        while count < len(ranges) and ranges[count][1] <= offset:
+            count += 1
+        if count:
+            del ranges[:count]
         if ranges and ranges[0][0] < offset:
             ranges[0] = (offset, ranges[0][1])
 

@@ -8,6 +8,9 @@ Read first: RFC 8684 ยง3.3.6; Raiciu et al., "How Hard Can It Be?" (NSDI 2012) ย
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from heapq import merge
+
 from testbed.mptcp.connection import Connection, Mode
 from testbed.mptcp.fallback import Observation
 from testbed.mptcp.observe import observe
@@ -117,7 +120,7 @@ def _repeat(conn: Connection, una: int) -> None:
 
 def _prefer_others(conn: Connection, data: int) -> None:
     """To those that acknowledged it, where it got lost above them: a mapping was taken away, perhaps."""
-    acknowledged = [sub for sub in conn.subflows if sub.carries(data) and not _in_flight(sub, data)]
+    acknowledged = [sub for sub in conn.subflows if sub.carrying.holds(data) and not _in_flight(sub, data)]
     if any(sub.may_carry and not sub.stale for sub in conn.subflows if sub not in acknowledged):
         for sub in acknowledged:
             sub.stale = True
@@ -132,42 +135,34 @@ def holder_of_left_edge(conn: Connection, than: Subflow) -> Subflow | None:
     """The subflow that keeps the receive window from moving, if it is a slower one than `than`; None too
     when it was helped already. A slow subflow cannot help a fast one: its copy would come too late."""
     una = conn.sender.una
-    if una >= conn.sender.nxt or than.carries(una):
+    if una >= conn.sender.nxt or than.carrying.holds(una):
         return None
     for sub in conn.subflows:
-        if sub is not than and sub.carries(una):
+        if sub is not than and sub.carrying.holds(una):
             return sub if (sub.tcb.rtt.srtt or 0) > (than.tcb.rtt.srtt or 0) else None
     return None
 
 
-def late_elsewhere(conn: Connection, than: Subflow, now: int) -> list[tuple[int, int]]:
+def late_elsewhere(conn: Connection, than: Subflow, now: int) -> Iterator[tuple[int, int]]:
     """Data that other subflows carry and whose acknowledgement would come sooner if `than` sent it now, in
-    order, but for what `than` has copied. What is overdue there has arrived, or waits for a late repair."""
+    order, but for what `than` has sent. What is overdue there has arrived, or waits for a late repair.
+
+    Data that `than` sends meanwhile may come again: ask `than.copied`.
+    """
     patience = _latest_rtt(than)
-    found = []
+    behind = than.copied.past(conn.sender.una)
+    found: list[Iterator[tuple[int, int]]] = []
     for sub in conn.subflows:
         rtt = _latest_rtt(sub)
         if sub is than or rtt <= patience:
             continue
         since = now + patience - rtt  # what left later than this comes later than a copy
-        late = [(start, end) for start, end, at in sub.carrying if at > since]
-        for start, end in (*late, *_behind_a_hole(sub, now, since + patience // 2)):
-            start = than.copied.past(max(start, conn.sender.una))
-            if start < end:
-                found.append((start, end))
-    return sorted(found)
-
-
-def _behind_a_hole(sub: Subflow, now: int, since: int) -> list[tuple[int, int]]:
-    """Data from the first byte on that was lost on this subflow and goes there again later than `since`: all
-    that came behind it waits for it, as a subflow's bytes go up in their order."""
-    board = sub.tcb.board
-    if not (board.lost or board.resent):
-        return []
-    for one in board.ranges:
-        if (one.lost and now > since) or (one.again and not one.sacked and one.at > since):
-            return sub.send_mappings.data_from(one.start)
-    return []
+        found.append(sub.carrying.later_than(since, behind))
+        # All that came behind a lost byte waits for it, as a subflow's bytes go up in their order.
+        hole = sub.tcb.board.first_missing(now, since + patience // 2)
+        if hole is not None:
+            found.append(sub.send_mappings.data_from(hole, behind))
+    return merge(*found)
 
 
 def _latest_rtt(sub: Subflow) -> int:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import NamedTuple
 
+from testbed.mptcp.carrying import Carrying
 from testbed.mptcp.mapping import Mapping, MappingTable
 from testbed.mptcp.ranges import RangeSet, SendBuffer, most_pieces
 from testbed.mptcp.reasons import Reason
@@ -29,14 +29,6 @@ class JoinState:
     ack_at: int | None = None  # when the third ACK is sent again, until something comes back
     ack_due: bool = False
     acks: int = 0  # third ACKs sent
-
-
-class Carried(NamedTuple):
-    """Data from `start` to `end`, committed to a subflow at `at` (ns)."""
-
-    start: int
-    end: int
-    at: int
 
 
 class Subflow:
@@ -97,8 +89,8 @@ class Subflow:
         self.receive_mappings = MappingTable(most_pieces(tcb.config.receive_buffer))
         self.pending = SendBuffer(1)  # in order on the subflow, not yet mapped
         self.unmapped = 0  # bytes dropped for want of a mapping since it last brought some in order
-        self.carrying: deque[Carried] = deque()  # data sent on it, not DATA_ACKed
-        self.copied = RangeSet()  # data that slower subflows carry and that it has sent as well
+        self.carrying = Carrying()  # data sent on it, not DATA_ACKed
+        self.copied = RangeSet()  # the same, and kept where it is mapped once more elsewhere
         self.cursor = 1  # how far this subflow has come in a redundant schedule
         self.confirmed = False  # a DATA_ACK came on it
         self.acknowledged = False  # and acknowledged data of ours: options pass both ways (RFC 8684 §3.7)
@@ -141,25 +133,20 @@ class Subflow:
     def backup(self) -> bool:
         return self.backup_here or self.backup_there
 
+    def commit(self, start: int, end: int, now: int) -> None:
+        """It carries this data from now on."""
+        self.carrying.commit(start, end, now)
+        self.copied.add(start, end)
+
     def forget_carried(self, una: int) -> None:
         """Data before `una` was DATA_ACKed."""
-        carrying = self.carrying
-        while carrying and carrying[0].end <= una:
-            carrying.popleft()
+        self.carrying.forget(una)
         self.copied.drop_below(una)
 
     def forget_repeated(self, end: int) -> None:
         """Data up to `end` is mapped once more. What has arrived here is no longer this subflow's to answer
         for; a peer that never sends a DATA_ACK would make the list grow for ever."""
-        flying = self.send_mappings.data_starts()
-        self.carrying = deque(one for one in self.carrying if one.end > end or one.start in flying)
-
-    def carries(self, data: int) -> bool:
-        return any(one.start <= data < one.end for one in self.carrying)
-
-    def carried_to(self, data: int) -> int:
-        """The end of the piece on this subflow that contains this data; `data` where there is none."""
-        return next((one.end for one in self.carrying if one.start <= data < one.end), data)
+        self.carrying.keep(lambda one: one.end > end or self.send_mappings.holds_data(one.start))
 
     def deadline(self) -> int | None:
         earliest = self.tcb.deadline()

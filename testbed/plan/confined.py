@@ -3,13 +3,14 @@
 Decides the limits, and that the child hands back one JSON value and nothing else. The child is forked, so
 that it has what is imported here and starts at once. It has a session of its own, so Ctrl-C reaches the
 parent, which kills the child. What the child prints goes to the parent's standard error, since standard
-output is for results. On a system without fork the function runs here, without limits of time and memory.
+output is for results. On a system without fork or setrlimit the function runs here, without limits.
 Read first: fork(2), setrlimit(2). Knows nothing of topologies.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import select
@@ -40,7 +41,7 @@ class Ended(Exception):
 
 def confined(work: Callable[[], Any]) -> Any:
     """What `work` returns, a JSON value. `Ended` where it gives no answer. `work` catches its own errors."""
-    if not hasattr(os, "fork"):
+    if not _can_confine():
         return work()
     answer_out, answer_in = os.pipe()
     printed_out, printed_in = os.pipe()
@@ -71,6 +72,15 @@ def confined(work: Callable[[], Any]) -> Any:
     if not answer.endswith(b"\n"):
         raise Ended(_how(status))
     return json.loads(answer)
+
+
+def _can_confine() -> bool:
+    """Whether this system has what a bounded child takes. Windows has not."""
+    try:
+        importlib.import_module("resource")
+    except ImportError:
+        return False
+    return all(hasattr(os, name) for name in ("fork", "killpg", "setsid", "waitid"))
 
 
 def _hear(answer_out: int, printed_out: int) -> tuple[bytes | None, bytes]:

@@ -125,6 +125,20 @@ class Scoreboard:
             end = ranges[index].end
         return start, min(end, start + max(room, 1))
 
+    def first_missing(self, now: int, since: int) -> int | None:
+        """The first byte that is lost (if `now` is later than `since`), or whose last copy left after `since`
+        and has not arrived; None without any. Looks at what was sent again, not at all that was sent."""
+        starts = [
+            one.start
+            for order, one in self.resent
+            if one.order == order and one.start < one.end and one.at > since and not (one.sacked or one.lost)
+        ]
+        if self.lost and now > since:
+            found = self.next_lost(lambda offset: 1)
+            assert found is not None
+            starts.append(found[0])
+        return min(starts, default=None)
+
     # -- what the peer says ---------------------------------------------------------------------------
 
     def trim(self, ack: int) -> Sent | None:
