@@ -8,6 +8,7 @@ Knows nothing of how either side works.
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import pickle
@@ -25,6 +26,8 @@ JOB = "lab.pickle"
 RESULT = "result.json"
 NODES = "nodes.json"
 LOG = "lab.log"
+
+ADDRESSES = ("IPv4Address", "IPv4Network", "IPv6Address", "IPv6Network")  # values of `ipaddress` in a job
 
 _ERRORS: dict[int, type[TestbedError]] = {2: UserError, 3: MachineError}
 
@@ -66,6 +69,8 @@ class _Unpickler(pickle.Unpickler):
             found = super().find_class(module, name)
             if isinstance(found, type) and found.__module__ == module:
                 return found
+        if module == "ipaddress" and name in ADDRESSES:
+            return getattr(ipaddress, name)  # a plain value, as ours are
         raise pickle.UnpicklingError(f"{module}.{name} is not part of a job")
 
 
