@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from testbed.plan import Hop, NetPlan
 
 PAYLOAD = 1424  # bytes of a full segment that carries timestamps and a DSS with 64-bit numbers
-SHORT = 1400  # bytes that fit a segment whatever the form of its DSS
+SHORT = 1400  # bytes that fit a segment beside the longest DSS
 SYN_DATA = 1420  # bytes of data beside 40 of options in a SYN
 WINDOW = 10  # segments of a first window (RFC 6928 §2)
 FRAME = 8 * 1514  # bits of a full frame

@@ -252,7 +252,7 @@ class Endpoint:
         elif segment.flags & (SYN | ACK | FIN) == SYN:
             self._syn(listener, key, now, segment, before)
         elif not self._ends_join(key, now, segment):
-            self._acknowledgement_for_nobody(listener, key, now, segment)
+            self._acknowledgement_without_connection(listener, key, now, segment)
 
     def packet_too_big(self, now: int, too_big: TooBig) -> None:
         """A router could not pass on a packet of ours. Believed only of data in flight (RFC 5927 §4.1)."""
@@ -283,7 +283,7 @@ class Endpoint:
     def _syn(
         self, listener: Listener | None, key: Key, now: int, segment: Segment, before: Tcb | None
     ) -> None:
-        """LISTEN: RFC 9293 §3.10.7.2. A join finds its connection by the token, whatever the port. `before`:
+        """LISTEN: RFC 9293 §3.10.7.2. A join finds its connection by the token, on any port. `before`:
         a subflow in TIME-WAIT that had these ports."""
         joins = _join_option(segment)
         if joins is not None:
@@ -345,7 +345,7 @@ class Endpoint:
         self._deliver(conn, sub, now, segment)
         return True
 
-    def _acknowledgement_for_nobody(
+    def _acknowledgement_without_connection(
         self, listener: Listener | None, key: Key, now: int, segment: Segment
     ) -> None:
         context = self._context

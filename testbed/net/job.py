@@ -62,7 +62,7 @@ class Job:
 
 
 class _Unpickler(pickle.Unpickler):
-    """Loads values of the testbed's own classes and calls nothing else, whatever the file holds."""
+    """Loads values of the testbed's own classes. Calls nothing else that the file may name."""
 
     def find_class(self, module: str, name: str) -> Any:
         if module.startswith("testbed.") and "." not in name:

@@ -28,7 +28,7 @@ def load_topology(name_or_file: str, **params: object) -> Topo:
     name, file = _find(name_or_file)
     topo = run_topology_file(file, name, params, name_or_file)
     topo.plan_parameters = dict(params)
-    topo.plan_file = file if name_or_file != topo.plan_name else None  # what the user can mend
+    topo.plan_file = file if name_or_file != topo.plan_name else None  # where the user can correct it
     return topo
 
 

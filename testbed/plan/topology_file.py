@@ -45,7 +45,7 @@ def _answer(file: Path, name: str, params: Mapping[str, object], said: str) -> d
         return _described(file, name, params, said)
     except UserError as error:
         return {"error": str(error)}
-    except BaseException as error:  # of the file's own code, whatever it is
+    except BaseException as error:  # any error of the file's own code
         return {"error": f"topology file {_place(error, file)}"}
 
 

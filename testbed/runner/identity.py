@@ -79,7 +79,7 @@ def _digest(value: Any) -> str:
 
 
 def _plan_digest(plan: NetPlan) -> str:
-    """Of the network itself, whatever the topology is called and wherever its file lies."""
+    """Digest of the network. The name of the topology and the place of its file do not count."""
     values = asdict(plan)
     for key in ("name", "parameters"):
         values.pop(key)

@@ -490,7 +490,7 @@ class End:
         return bool(sent) and max(sent.values()) >= _LAST_ATTEMPT
 
     def _unanswered(self) -> Judgement | None:
-        """An initiator of which nothing but SYNs was seen, and no answer."""
+        """Only SYNs of the initiator were captured, and no answer."""
         if self.side == 1 or not self.flow.seen_open:
             return None
         last: _Seen | None = None
