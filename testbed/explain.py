@@ -11,7 +11,7 @@ from __future__ import annotations
 import difflib
 import functools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -300,22 +300,30 @@ def _placed(entry: Entry) -> Entry:
         "fault": rf"[\"']{entry.name}[\"']",
         "field": rf"[\"']{entry.name}[\"']:",
     }[entry.kind]
+    words = {entry.name, entry.name.upper()}  # a file without any of them is not searched
+    words |= {OPTIONS[entry.name][2]} if entry.kind == "option" else set()
+    words |= {"MpTcpRst"} if entry.kind == "RST reason" else set()
+    words |= {table[entry.name].__name__ for table in _TABLES if entry.name in table}
+    found = re.compile(pattern, re.MULTILINE)
     package = Path(testbed.__file__).resolve().parent
-    code = _places(package, re.compile(pattern, re.MULTILINE), package.parent)
+    code = _places(package, found, package.parent, words)
     root = checkout()  # an installed package has no tests beside it, or those of another project
-    tests = _places(root / "tests", re.compile(pattern, re.MULTILINE), root) if root else ()
+    tests = _places(root / "tests", found, root, words) if root else ()
     return replace(entry, files=code, tests=tests)
+
+
+_TABLES: tuple[Mapping[str, type], ...] = (CONTROLLERS, SCHEDULERS, BOXES)
 
 
 def _class(table: Mapping[str, type], name: str) -> str:
     return rf"\bclass {table[name].__name__}\b|[\"']{name}[\"']" if name in table else ""
 
 
-def _places(folder: Path, pattern: re.Pattern[str], root: Path) -> tuple[str, ...]:
-    """The first line of every file that has the word; the protocol's own files first."""
+def _places(folder: Path, pattern: re.Pattern[str], root: Path, words: Collection[str]) -> tuple[str, ...]:
+    """The first line of every file where the pattern is found; the protocol's own files first."""
     found = []
     for file, text in _texts(folder):
-        if match := pattern.search(text):
+        if any(word in text for word in words) and (match := pattern.search(text)):
             found.append(f"{file.relative_to(root)}:{text.count(chr(10), 0, match.start()) + 1}")
     found.sort(key=lambda place: "/mptcp/" not in place)
     return tuple(found[:MOST_PLACES])
