@@ -10,7 +10,7 @@ from testbed.mptcp import events
 from testbed.mptcp.connection import Connection, Mode
 from testbed.mptcp.fallback import Observation
 from testbed.mptcp.mapping import Mapping
-from testbed.mptcp.observe import observe
+from testbed.mptcp.observe import next_data, observe
 from testbed.mptcp.reinject import data_acknowledged, window_opened
 from testbed.mptcp.subflow import Subflow
 from testbed.mptcp.tcp.arrive import Arrival
@@ -30,7 +30,7 @@ def take_dss(conn: Connection, sub: Subflow, now: int, segment: Segment, dss: Ds
     ssn, data = place(conn, sub, dss)
     if dss.length == 0:
         conn.context.count("InfiniteMapRx")
-        in_step = sub.receive_mappings.in_step(ssn, data) and _continues(conn, sub, ssn, data)
+        in_step = data + sub.pending.start - ssn == next_data(conn, sub)
         observe(conn, now, sub, Observation.INFINITE_MAPPING, in_step=in_step)
         return
     length = dss.length - dss.data_fin  # the DATA_FIN is the mapping's last octet (RFC 8684 §3.3.3)
@@ -55,13 +55,6 @@ def place(conn: Connection, sub: Subflow, dss: Dss) -> tuple[int, int]:
     near = conn.peer_dsn(conn.receiver.next)
     dsn = dss.dsn if dss.dsn_8 else promote(dss.dsn, near)
     return _ssn_offset(sub, dss.ssn), conn.receiver.next + dsn_diff(dsn, near)
-
-
-def _continues(conn: Connection, sub: Subflow, ssn: int, data: int) -> bool:
-    """The next byte of the subflow is the next of the connection also by this infinite mapping, or a copy
-    of one that has come."""
-    at = sub.pending.start
-    return sub.receive_mappings.at(at) is not None or data + at - ssn == conn.receiver.next
 
 
 def check_mapping_in_plain_tcp(conn: Connection, sub: Subflow, now: int, dss: Dss) -> None:

@@ -99,7 +99,7 @@ def _is_contiguous(conn: Connection, sub: Subflow) -> bool:
     missing in front of others: TCP alone can go on from here."""
     if conn.sender.again or conn.receiver.reassembly.held:
         return False
-    return _next_data(conn, sub) <= conn.receiver.next
+    return next_data(conn, sub) <= conn.receiver.next
 
 
 def _is_unmapped(sub: Subflow) -> bool:
@@ -112,10 +112,10 @@ def _is_unmapped(sub: Subflow) -> bool:
 def _is_in_step(conn: Connection, sub: Subflow) -> bool:
     """From the next byte on every known mapping of the peer says what plain TCP would do. Looks at all of
     them: ask only where it decides."""
-    return sub.receive_mappings.in_step(sub.pending.start, _next_data(conn, sub))
+    return sub.receive_mappings.in_step(sub.pending.start, next_data(conn, sub))
 
 
-def _next_data(conn: Connection, sub: Subflow) -> int:
+def next_data(conn: Connection, sub: Subflow) -> int:
     """Where the subflow's next byte belongs: what its mapping says, without one the connection's next."""
     mapping = sub.receive_mappings.at(sub.pending.start)
     return conn.receiver.next if mapping is None else mapping.data_at(sub.pending.start)
@@ -132,7 +132,7 @@ def _fall_back(conn: Connection, now: int, sub: Subflow, decision: Decision) -> 
         _send_fail(conn, sub)
     if decision.send_infinite:
         sub.announce_infinite = Mapping(sub.tcb.snd_end, conn.sender.nxt, None)
-    sub.receive_mappings.declare_infinite(sub.pending.start, _next_data(conn, sub))
+    sub.receive_mappings.declare_infinite(sub.pending.start, next_data(conn, sub))
     sub.send_mappings.declare_infinite(sub.tcb.snd_end, conn.sender.nxt)
     if not conn.receiver.fin_taken:
         conn.receiver.fin = None  # TCP's FIN ends the stream now

@@ -246,6 +246,25 @@ def fallen_back(profile: Profile) -> tuple[Pair, int]:
     return pair, following + 1
 
 
+def test_an_infinite_mapping_off_the_line_of_what_is_mapped_is_a_reset() -> None:
+    """Bytes that are mapped as a copy still have to come. Plain TCP from there on would put the bytes of the
+    infinite mapping into another place."""
+    pair = pair_of(Profile.V1)
+    pair.establish()
+    pair.client.send(b"q" * 300)
+    pair.run(until=lambda: pair.server.received() == b"q" * 300)
+    pair.run(until=pair.now + SECOND)
+    key = find(pair, "up", MpCapable)[-1].sender_key
+    assert key is not None
+    following = token_and_idsn(key, True)[1] + 301
+    copy = Dss(dsn=following - 50, dsn_8=True, ssn=301, length=100)
+    pair.deliver(pair.server, onward(pair, "up", copy))
+    pair.deliver(pair.server, onward(pair, "up", Dss(dsn=following, dsn_8=True, ssn=401, length=0)))
+    end = pair.server.closed()
+    assert end is not None
+    assert (end.verdict, end.reason) == (Verdict.RESET, Reason.INFINITE_MAPPING_RECEIVED)
+
+
 @pytest.mark.parametrize("shift", [-301, -1, 1, 10_000])
 @pytest.mark.parametrize("profile", MPTCP)
 def test_a_mapping_that_moves_bytes_after_the_fallback_is_a_reset(profile: Profile, shift: int) -> None:
