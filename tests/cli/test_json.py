@@ -176,7 +176,7 @@ values = st.recursive(
 
 
 @given(values)
-def test_whatever_is_measured_becomes_json(value: Any) -> None:
+def test_every_measured_value_becomes_json(value: Any) -> None:
     """The property: plain() leaves what JSON can hold as it is, and nothing that JSON cannot hold."""
 
     def expected(one: Any) -> Any:

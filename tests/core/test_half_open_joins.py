@@ -66,7 +66,7 @@ def held_back(profile: Profile = Profile.V1, cookies: SynCookies = SynCookies.OF
 @pytest.mark.parametrize("cookies", COOKIES)
 @pytest.mark.parametrize("profile", MPTCP_PROFILES)
 @pytest.mark.parametrize("count", [8, 64])
-def test_spoofed_joins_keep_nobody_out(profile: Profile, count: int, cookies: SynCookies) -> None:
+def test_spoofed_joins_do_not_keep_the_owner_out(profile: Profile, count: int, cookies: SynCookies) -> None:
     pair, token = held_back(profile, cookies)
     for number in range(count):
         pair.deliver(pair.server, spoofed(token, number))
@@ -78,7 +78,7 @@ def test_spoofed_joins_keep_nobody_out(profile: Profile, count: int, cookies: Sy
 
 
 @pytest.mark.parametrize("ours", [False, True])
-def test_a_stream_of_spoofed_joins_keeps_nobody_out(ours: bool) -> None:
+def test_a_stream_of_spoofed_joins_does_not_keep_the_owner_out(ours: bool) -> None:
     """5,000 per second, all the time. `ours`: from the owner's own address and port."""
     pair, token = held_back()
     end, number = pair.now + 2 * SECOND, 0
@@ -243,7 +243,7 @@ def test_a_cookie_counts_for_its_own_kind_only(
 
 @given(data=st.data())
 def test_no_segment_of_a_joined_subflow_opens_a_connection(data: st.DataObject) -> None:
-    """Whatever of it comes late, in which order, with or without its options."""
+    """Any of its segments may come late, in any order, with or without options."""
     profile = data.draw(st.sampled_from(MPTCP_PROFILES))
     cookies = data.draw(st.sampled_from([SynCookies.ALWAYS, SynCookies.AUTO]))
     pair = Pair(

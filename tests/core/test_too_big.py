@@ -132,7 +132,7 @@ def test_a_path_that_stays_narrow_is_asked_again() -> None:
 
 @pytest.mark.parametrize("mtu", [68, 1_279])
 def test_ipv6_has_its_own_floor(mtu: int) -> None:
-    """RFC 8201 §4: never less than 1280, whoever hands the message over."""
+    """RFC 8201 §4: never less than 1280, from any sender of the message."""
     ends = tuple(bytes.fromhex(f"fd00{side:04x}{1:024x}") for side in (1, 2))
     pair = Pair(client_addresses=ends[:1], server_addresses=ends[1:])
     pair.establish()

@@ -1,4 +1,4 @@
-"""The report of a run: it says what the terminal says and more, whatever the experiment was."""
+"""The report of a run: it says what the terminal says and more, for every kind of experiment."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Many cases: who ends how, per fault, and whether that is within the bounds.
 
 Decides which cases run (those of one number, in order, until enough packets were sent), what is counted, and
-when a count exceeds its bound. The same number gives the same cases whatever the number of processes.
+when a count exceeds its bound. The same number gives the same cases with any number of processes.
 """
 
 from __future__ import annotations

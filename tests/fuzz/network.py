@@ -56,7 +56,7 @@ class Network(Pair):
         self.case, self.only, self.watch = case, only, watch
         self.hits: list[Hit] = []
         self.faults: tuple[Acting, ...] = ()  # none until `begin`
-        self.gone: set[bytes] = set()  # addresses that nobody has now
+        self.gone: set[bytes] = set()  # addresses without a host now
         self.memories: list[dict[Flow, Memory]] = [{} for _ in case.faults]
         self.lost_in_a_row: dict[tuple[bytes, bytes], int] = {}
         self.last: dict[Flow, tuple[int, Frame]] = {}  # arrival and frame, to merge with

@@ -174,7 +174,7 @@ class Game:
     # -- time ---------------------------------------------------------------------------------------------
 
     def _until(self, deadline: int, idle: bool = False) -> None:
-        """Until nothing more happens, or `deadline`. `idle`: nobody waits for progress any more."""
+        """Until nothing more happens, or `deadline`. `idle`: no application waits for progress."""
         network = self.network
         self.progress_sent = network.sent
         while network.advance(deadline):

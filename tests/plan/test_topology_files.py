@@ -1,4 +1,4 @@
-"""A topology file is a user's program: whatever it does, the command says one line and stays alive."""
+"""A topology file is a user's program: the command answers anything that it does with one line."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("where", ["top level", "build"])
 @pytest.mark.parametrize("deed", DEEDS)
-def test_whatever_a_file_does_is_one_error(deed: str, where: str, tmp_path: Path) -> None:
+def test_anything_that_a_file_does_is_one_error(deed: str, where: str, tmp_path: Path) -> None:
     statement, said = DEEDS[deed]
     file = tmp_path / "mine.py"
     text = IN_BUILD.replace("DEED", statement)
